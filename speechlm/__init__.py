@@ -1,0 +1,3 @@
+"""speechlm: speech recognition with language models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,123 @@
+"""Options to data sets, units and prompts: the one room where the floors meet. Every command that needs them asks here."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from speechlm.core.errors import UserError
+from speechlm.data.dataset import SpeechDataset
+from speechlm.features.augment import Augmenter
+from speechlm.features.cmvn import CmvnStats
+from speechlm.features.fbank import Fbank
+from speechlm.io.expdir import ExpDir
+from speechlm.text.prompt import Prompt, PromptTemplate
+from speechlm.text.tokens import load_tokenizer
+
+Encode = Callable[[str], list[int]]
+
+
+def make_fbank(values: dict[str, Any]) -> Fbank:
+    """Make the feature extractor of the section `features`."""
+    own = values["features"]
+    return Fbank(rate=own["rate"], num_mels=own["num_mels"], frame_length=own["frame_length"], frame_shift=own["frame_shift"])
+
+
+def source_of(values: dict[str, Any]) -> str:
+    """Tell what an experiment's encoder reads: feats, wave, pinyin or none."""
+    from speechlm.core.registry import load
+
+    section = values["encoder"]
+    while section.get("over"):
+        section = section["over"]
+    return load("encoder", section["kind"]).source
+
+
+def cmvn_of(values: dict[str, Any], exp: ExpDir) -> CmvnStats | str | None:
+    """Give the statistics that the section `features` asks for; those of the training set lie in the experiment."""
+    kind = values["features"]["cmvn"]
+    if kind == "global":
+        return CmvnStats.load(exp.cmvn)
+    return "utterance" if kind == "utterance" else None
+
+
+def make_prompt(values: dict[str, Any]) -> tuple[Prompt, Any]:
+    """Turn `text.prompt` into token ids of the LLM; give the LLM's tokenizer too."""
+    from speechlm.llms.tokenizer import encode_text, load_llm_tokenizer, special_pieces
+
+    tokenizer = load_llm_tokenizer(values["llm"]["checkpoint"])
+    template = PromptTemplate(values["text"]["prompt"])
+    prompt = template.pieces(
+        lambda text: encode_text(tokenizer, text),
+        special_pieces(tokenizer),
+        bos=tokenizer.bos_token_id,
+        eos=tokenizer.eos_token_id,
+    )
+    return prompt, tokenizer
+
+
+def answer_encoder(tokenizer: Any, prompt: Prompt) -> Encode:
+    """Give the function from a transcript to the LLM's tokens, the end included."""
+    from speechlm.llms.tokenizer import encode_text
+
+    return lambda text: encode_text(tokenizer, text) + prompt.end
+
+
+def make_dataset(
+    folder: Path | str,
+    values: dict[str, Any],
+    exp: ExpDir,
+    *,
+    training: bool,
+    encode_answer: Encode | None = None,
+    from_audio: bool = False,
+) -> SpeechDataset:
+    """Make the data set of a directory as an experiment reads it.
+
+    training: augment, and leave out what is too short, too long or empty; else every utterance is kept.
+    from_audio: compute features from the audio though the experiment reads feats.scp.
+    """
+    data, source = values["data"], source_of(values)
+    on_the_fly = source == "feats" and (from_audio or (training and data["from_audio"]))
+    units = load_tokenizer(exp.tokens) if exp.tokens.exists() else None
+    sources = load_tokenizer(exp.source) if exp.source.exists() else None
+    return SpeechDataset(
+        folder,
+        source=source,  # type: ignore[arg-type]
+        rate=values["features"]["rate"],
+        fbank=make_fbank(values) if on_the_fly else None,
+        cmvn=cmvn_of(values, exp) if source == "feats" else None,  # type: ignore[arg-type]
+        encode_source=sources.encode if sources else None,
+        encode_target=units.encode if units else None,
+        encode_answer=encode_answer,
+        language=values["text"]["language"],
+        augmenter=Augmenter(**values["augment"]) if training else None,
+        min_seconds=data["min_seconds"] if training else 0.0,
+        max_seconds=data["max_seconds"] if training else math.inf,
+        allow_empty=not training or data["allow_empty"],
+        allow_pipes=data["allow_pipes"],
+        text_seconds=data["text_seconds"],
+        keep_in_memory=data["keep_in_memory"] if training else 0.0,
+        seed=values["train"]["seed"],
+    )
+
+
+def furnish(exp: ExpDir, values: dict[str, Any]) -> None:
+    """Copy into an experiment's folder what decoding needs: unit lists and statistics."""
+    exp.path.mkdir(parents=True, exist_ok=True)
+    for given, place in ((values["text"]["tokens"], exp.tokens), (values["text"]["source"], exp.source)):
+        if given:
+            if not Path(given).is_dir():
+                raise UserError(f"text.tokens/source: {given}: no such folder; make it in stage 2 (speechlm tokens)")
+            shutil.copytree(given, place, dirs_exist_ok=True)
+    if source_of(values) == "feats" and values["features"]["cmvn"] == "global":
+        if not values["data"]["train"]:
+            raise UserError("data.train: give at least one data directory")
+        stats = [CmvnStats.load(Path(folder) / "cmvn.ark") for folder in values["data"]["train"]]
+        total = stats[0]
+        for other in stats[1:]:
+            total.merge(other)
+        total.save(exp.cmvn)

@@ -1,0 +1,9 @@
+"""Corpora: each kind knows where its corpus comes from and lists its utterances."""
+
+KINDS: dict[str, str] = {
+    "mini": "speechlm.corpora.mini:MiniCorpus",
+    "kaldi": "speechlm.corpora.kaldi:KaldiCorpus",
+    "fsdd": "speechlm.corpora.fsdd:FsddCorpus",
+    "speechocean": "speechlm.corpora.speechocean:SpeechoceanCorpus",
+    "hsk": "speechlm.corpora.hsk:HskCorpus",
+}

@@ -1,0 +1,155 @@
+"""What an encoder is given: rows of an archive, features of augmented audio, audio, units of a text, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from speechlm.core.errors import UserError
+from speechlm.data.cache import MemoryCache
+from speechlm.features.cmvn import CmvnStats, apply_cmvn
+from speechlm.io.archive import read_matrix
+from speechlm.io.datadir import DataDir
+
+if TYPE_CHECKING:
+    from speechlm.features.augment import Augmenter
+    from speechlm.features.fbank import Fbank
+
+Cmvn = CmvnStats | Mapping[str, CmvnStats] | Literal["utterance"]
+"""Statistics of the whole set, of each speaker (id -> statistics), or of the utterance itself."""
+
+
+class Source(Protocol):
+    """Reads the speech of an utterance; `key` names (seed, utterance, epoch) and fixes every random choice."""
+
+    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
+        """Give the speech and its seconds where the augmentation changed them."""
+        ...
+
+    def preload(self, utt: str) -> bool:
+        """Keep the utterance in memory; False when there is no room (or nothing to keep)."""
+        ...
+
+
+class Features:
+    """Filter bank features (T, D) float32: read from feats.scp, or computed from augmented audio where `fbank` is given."""
+
+    def __init__(
+        self,
+        folder: DataDir,
+        rate: int,
+        fbank: Fbank | None,
+        cmvn: Cmvn | None,
+        augmenter: Augmenter | None,
+        cache: MemoryCache,
+        allow_pipes: bool,
+    ) -> None:
+        self.folder, self.fbank, self.cmvn, self.augmenter, self.cache = folder, fbank, cmvn, augmenter, cache
+        self.waves = Waves(folder, rate, augmenter, cache, allow_pipes) if fbank else None
+        self.rows = folder.feats_scp or {}
+        self.speakers = folder.utt2spk or {}
+
+    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
+        """Give normalised, augmented features."""
+        if self.fbank and self.waves:
+            samples, seconds = self.waves.read(utt, key)
+            features = self._normalise(utt, self.fbank(samples))
+        else:
+            features, seconds = self._stored(utt), None
+        if self.augmenter:
+            features = self.augmenter.features(features, key)
+        return features, seconds
+
+    def preload(self, utt: str) -> bool:
+        """Keep the normalised features, or the audio they will be made of."""
+        if self.waves:
+            return self.waves.preload(utt)
+        return self.cache.put(utt, self._stored(utt))
+
+    def _stored(self, utt: str) -> np.ndarray:
+        kept = self.cache.get(utt)
+        if kept is not None:
+            return kept
+        features = self._normalise(utt, np.asarray(read_matrix(self.rows[utt]), dtype=np.float32))
+        self.cache.put(utt, features)
+        return features
+
+    def _normalise(self, utt: str, features: np.ndarray) -> np.ndarray:
+        if len(features) == 0:
+            raise UserError(f"{utt}: not a single frame of features; the audio is shorter than one window")
+        if not np.isfinite(features).all():
+            raise UserError(f"{utt}: the features hold values that are not finite; compute them again (stage 1)")
+        if self.cmvn is None:
+            return features
+        if isinstance(self.cmvn, str):
+            stats = CmvnStats(features.shape[1])
+            stats.accumulate(features)
+        elif isinstance(self.cmvn, Mapping):
+            speaker = self.speakers.get(utt, utt)
+            if speaker not in self.cmvn:
+                raise UserError(f"{utt}: no CMVN statistics of speaker '{speaker}'; compute them again (stage 1)")
+            stats = self.cmvn[speaker]
+        else:
+            stats = self.cmvn
+        return np.asarray(apply_cmvn(features, stats), dtype=np.float32)
+
+
+class Waves:
+    """Audio (N,) float32 in [-1, 1] at `rate` Hz."""
+
+    def __init__(
+        self, folder: DataDir, rate: int, augmenter: Augmenter | None, cache: MemoryCache, allow_pipes: bool
+    ) -> None:
+        self.folder, self.rate, self.augmenter, self.cache, self.allow_pipes = folder, rate, augmenter, cache, allow_pipes
+
+    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
+        """Give augmented audio and its duration, which a change of speed changes."""
+        samples = self._stored(utt)
+        if self.augmenter:
+            samples = self.augmenter.wave(samples, self.rate, key)
+        return samples, len(samples) / self.rate
+
+    def preload(self, utt: str) -> bool:
+        """Keep the audio before augmentation."""
+        return self.cache.put(utt, self._stored(utt))
+
+    def _stored(self, utt: str) -> np.ndarray:
+        kept = self.cache.get(utt)
+        if kept is not None:
+            return kept
+        samples = self.folder.audio(utt, self.rate, self.allow_pipes)
+        self.cache.put(utt, samples)
+        return samples
+
+
+class Units:
+    """Unit ids (T,) int64 of the text: pinyin syllables in the place of speech (2409.16005)."""
+
+    def __init__(self, texts: Mapping[str, str], encode: Callable[[str], list[int]]) -> None:
+        self.texts, self.encode = texts, encode
+
+    def units(self, utt: str) -> list[int]:
+        """Give the unit ids of an utterance."""
+        return self.encode(self.texts[utt])
+
+    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
+        """Give the unit ids; there is no audio."""
+        return np.array(self.units(utt), dtype=np.int64), None
+
+    def preload(self, utt: str) -> bool:
+        """Nothing to keep: the text lies in memory."""
+        return False
+
+
+class Empty:
+    """No speech at all: for training a language model on text."""
+
+    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
+        """Give an empty row."""
+        return np.zeros(0, dtype=np.float32), None
+
+    def preload(self, utt: str) -> bool:
+        """Nothing to keep."""
+        return False

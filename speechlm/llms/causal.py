@@ -1,0 +1,125 @@
+"""Any Hugging Face causal language model as the reader of speech embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from speechlm.core.errors import UserError
+from speechlm.core.seq import Seq
+
+
+def explain_checkpoint(checkpoint: str, error: Exception) -> UserError:
+    """Word a failed `from_pretrained` for the user in one line."""
+    reason = " ".join(str(error).split())
+    reason = reason[:300] + (" …" if len(reason) > 300 else "")
+    if Path(checkpoint).is_dir():
+        return UserError(
+            f"checkpoint '{checkpoint}': this folder cannot be loaded ({reason}); it must hold config.json and "
+            "model*.safetensors as Hugging Face's save_pretrained writes them"
+        )
+    return UserError(
+        f"checkpoint '{checkpoint}': no such folder here, and the Hugging Face hub did not give it ({reason}); give the "
+        "path of a folder that holds config.json and model*.safetensors, or a hub name while there is a network"
+    )
+
+
+def load_pretrained(auto_class: Any, checkpoint: str, *, dtype: str, attention: str) -> nn.Module:
+    """Load a Hugging Face model by name or directory: safetensors only, no code of the checkpoint is ever run.
+
+    Raises UserError when the name is no folder and the hub cannot be reached, or when the folder is not complete.
+    """
+    local = Path(checkpoint).is_dir()
+    if not local and (checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") > 1):
+        raise UserError(f"checkpoint '{checkpoint}': no such folder; give one that exists or a Hugging Face hub name")
+    try:
+        return auto_class.from_pretrained(
+            checkpoint,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=local,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise explain_checkpoint(checkpoint, error) from error
+
+
+class CausalLLM(nn.Module):
+    """A causal LM that reads embeddings instead of token ids and scores only the positions that are asked for.
+
+    Speech stands among the token embeddings as a prefix (arXiv 2312.03668, section 3). All rows are padded on the
+    right, with an explicit mask and explicit positions, so an utterance gets the same states alone and in a batch.
+    Widths and vocabulary are asked of the checkpoint: `dim`, `vocab_size` (rows of the embedding table, at least the
+    tokenizer's), `embedding_rms` (RMS of that table, the size a bridge's output should have).
+
+    Options:
+        checkpoint: Hugging Face name or folder with config.json and model.safetensors.
+        dtype: type of the loaded weights; auto takes the checkpoint's own.
+        attention: implementation of attention in transformers: sdpa, eager or flash_attention_2.
+        gradient_checkpointing: compute activations again in the backward pass; saves memory while the LLM itself is
+            trained (LoRA or full), a frozen LLM in eval mode keeps its activations.
+    """
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str,
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        from transformers import AutoModelForCausalLM
+
+        self.model: Any = load_pretrained(AutoModelForCausalLM, checkpoint, dtype=dtype, attention=attention)
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        weight: Tensor = self.model.get_input_embeddings().weight
+        self.vocab_size, self.dim = weight.shape
+        self.embedding_rms = weight.detach().float().square().mean().sqrt().item()
+
+    @property
+    def causal_lm(self) -> Any:
+        """The Hugging Face model itself, whether or not peft has wrapped it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look up token embeddings: (...) int64 -> (..., D)."""
+        return self.causal_lm.get_input_embeddings()(ids)
+
+    def hidden(self, embeds: Seq) -> Tensor:
+        """Run the transformer over embeddings (B, T, D) and give its last hidden states (B, T, D), final norm included.
+
+        Raises ValueError when the longest row exceeds the positions that the model has.
+        """
+        steps = embeds.data.shape[1]
+        limit = getattr(self.causal_lm.config, "max_position_embeddings", None)
+        if limit is not None and steps > limit:
+            raise ValueError(
+                f"the LLM has {limit} positions, prompt and answer need {steps}; lower data.max_seconds or raise the "
+                "bridge's stride"
+            )
+        positions = torch.arange(steps, device=embeds.data.device).expand(len(embeds.data), -1)
+        states = self.causal_lm.base_model(
+            inputs_embeds=embeds.data,
+            attention_mask=embeds.mask.to(torch.int64),
+            position_ids=positions,
+            use_cache=False,
+        )
+        return states.last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Score the vocabulary for the states that are wanted: (N, D) -> (N, V), with the model's own scaling."""
+        config = self.causal_lm.config
+        logits: Tensor = self.causal_lm.get_output_embeddings()(hidden)
+        if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite
+            logits = logits / divisor
+        if (factor := getattr(config, "logit_scale", None)) is not None:  # Cohere
+            logits = logits * factor
+        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma 2
+            logits = torch.tanh(logits / cap) * cap
+        return logits

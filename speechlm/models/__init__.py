@@ -1,0 +1,1 @@
+"""Models: the only places where parts meet. ctc (encoder, head), speech_llm (encoder, bridge, LLM), transducer."""

@@ -1,0 +1,1 @@
+"""Layers and adaptation that encoders, bridges and heads are built from."""
