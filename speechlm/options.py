@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "augment": ("speechlm.features.augment:Augmenter",),
     "data": ("speechlm.options:DataOptions",),
     "optim": ("speechlm.training.optim:OptimOptions",),
-    "train": ("speechlm.options:StartOptions", "speechlm.training.trainer:TrainOptions"),
+    "train": ("speechlm.training.options:TrainOptions",),
     "decode": ("speechlm.options:DecodeOptions", "speechlm.decoding.constraints:SearchOptions"),
     "score": ("speechlm.options:ScoreOptions",),
 }
@@ -76,6 +76,8 @@ class DataOptions:
 
     Options:
         train: Kaldi data directories of the training set.
+        shares: for each directory of `train` its share of an epoch's utterances, 0 to 1; 0 takes all of its own. Empty:
+            all of all (a share mixes in, say, 0.1 of non-speech).
         valid: Kaldi data directory for validation and the choice of the best checkpoint.
         batch_seconds: seconds of audio in a batch, padding included.
         max_utterances: utterances in a batch at the most.
@@ -91,6 +93,7 @@ class DataOptions:
     """
 
     train: list[str] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
     valid: str | None = None
     batch_seconds: float = 120.0
     max_utterances: int = 64
@@ -102,19 +105,6 @@ class DataOptions:
     workers: int = 0
     allow_pipes: bool = False
     text_seconds: float = 0.2
-
-
-@dataclass(frozen=True)
-class StartOptions:
-    """From where a training starts; how it goes on is told by `TrainOptions`.
-
-    Options:
-        start_from: finished experiments whose trained weights are taken over where name and shape fit.
-        device: where to train; auto takes the GPU if there is one.
-    """
-
-    start_from: list[str] = field(default_factory=list)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 @dataclass(frozen=True)

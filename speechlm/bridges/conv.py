@@ -37,7 +37,7 @@ def convolve(conv: nn.Conv1d, speech: Seq) -> Seq:
 class ConvBridge(nn.Module):
     """Two Conv1d (kernel 4, stride 2, no padding, GELU) and a Linear, exactly as in the released rinna/nue-asr.
 
-    From 50 HuBERT steps a second to 12.5 (arXiv 2312.03668, section 3; layer sizes from the published code's
+    From 50 HuBERT steps a second to 12.5 (arXiv 2312.03668; layer sizes from the published code's
     configuration). 6.89 M parameters for 768 -> 2816.
 
     (B, T, dim_in) -> (B, T', dim_out) with T' = floor((T - kernel) / stride) + 1, once for each layer; shorter input

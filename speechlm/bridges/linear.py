@@ -70,8 +70,8 @@ class LinearBridge(nn.Module):
     """Pool every `stride` steps, then one Linear or a two-layer MLP.
 
     Mean pooling of Whisper's 50 steps a second by 10 gives 5 a second, about the rate of Mandarin syllables, so the
-    speech prompt is as long as the pinyin prompt that it replaces (arXiv 2409.16005, section 2; stride and kind are
-    not printed there). `stack` lays the steps side by side instead (SLAM-LLM's concatenation).
+    speech prompt is as long as the pinyin prompt that it replaces (arXiv 2409.16005; stride and kind of
+    pooling are our choice). `stack` lays the steps side by side instead (SLAM-LLM's concatenation).
 
     (B, T, dim_in) -> (B, ceil(T / stride), dim_out); a last incomplete group pools its real steps only.
 

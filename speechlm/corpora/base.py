@@ -74,11 +74,13 @@ class Corpus(ABC):
         return path
 
 
-def write_data_dir(utterances: Iterable[Utterance], folder: Path, *, what: str = "", total: int | None = None) -> dict[str, float]:
+def write_data_dir(
+    utterances: Iterable[Utterance], folder: Path, *, what: str = "", total: int | None = None
+) -> dict[str, float]:
     """Write wav.scp, text, utt2spk, spk2utt, utt2dur and, where recordings have parts, segments.
 
-    The folder appears when all is written. Returns {"utterances", "speakers", "seconds"}. Raises UserError for an id that
-    comes twice, for a split without utterances and for audio that cannot be read.
+    The folder appears when all is written. Returns {"utterances", "speakers", "seconds"}. Raises UserError for an id
+    that comes twice, for a split without utterances and for audio that cannot be read.
     """
     tables: dict[str, dict[str, str]] = {name: {} for name in ("wav.scp", "text", "utt2spk", "utt2dur", "segments")}
     speakers: dict[str, list[str]] = {}
@@ -95,12 +97,15 @@ def write_data_dir(utterances: Iterable[Utterance], folder: Path, *, what: str =
         tables["utt2dur"][utterance.id] = f"{length:.3f}"
         if utterance.start is not None:
             channel = "" if utterance.channel is None else f" {utterance.channel}"
-            tables["segments"][utterance.id] = f"{recording} {utterance.start:.3f} {utterance.start + length:.3f}{channel}"
+            end = utterance.start + length
+            tables["segments"][utterance.id] = f"{recording} {utterance.start:.3f} {end:.3f}{channel}"
         speakers.setdefault(utterance.speaker, []).append(utterance.id)
     if not tables["text"]:
         raise UserError(f"{folder}: the split has no utterance; check --corpus_dir")
     if tables["segments"] and len(tables["segments"]) != len(tables["text"]):
-        raise UserError(f"{folder}: {len(tables['segments'])} of {len(tables['text'])} utterances have a start and an end; all must")
+        raise UserError(
+            f"{folder}: {len(tables['segments'])} of {len(tables['text'])} utterances have a start; all must"
+        )
     tables["spk2utt"] = {speaker: " ".join(sorted(ids)) for speaker, ids in speakers.items()}
     with atomic_dir(folder) as temporary:
         for name, table in tables.items():

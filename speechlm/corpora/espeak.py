@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,9 @@ class Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise UserError("synthesis needs the package espeakng-loader; install it with: pip install 'speechlm[mini]'") from None
+            raise UserError("synthesis needs espeakng-loader; install it with: pip install 'speechlm[mini]'") from None
         self._link: tempfile.TemporaryDirectory[str] | None = None
+        self._variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
         data = self._short(espeakng_loader.get_data_path())
         self.library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
         self._declare()
@@ -74,7 +76,9 @@ class Espeak:
         self._link = tempfile.TemporaryDirectory(prefix="espeak")
         short = Path(self._link.name) / "espeak-ng-data"
         if len(str(short)) > LONGEST_DATA_PATH:
-            raise UserError(f"{short}: espeak-ng needs a path of at most {LONGEST_DATA_PATH} characters; set TMPDIR to a short one")
+            raise UserError(
+                f"{short}: espeak-ng reads paths up to {LONGEST_DATA_PATH} characters; set TMPDIR to a short one"
+            )
         short.symlink_to(data)
         return str(short)
 
@@ -98,6 +102,9 @@ class Espeak:
 
     def speak(self, text: str, voice: Voice) -> np.ndarray:
         """Speak `text`: (N,) int16 samples at `self.rate`. `[[...]]` in the text are phonemes."""
+        # An unknown variant would be spoken with the plain voice, without a word.
+        if voice.variant and not (self._variants / voice.variant).is_file():
+            raise UserError(f"espeak-ng has no voice '{voice.name}'")
         spoken = in_child(lambda: self._speak(text, voice))
         return np.frombuffer(spoken, dtype="<i2")
 
@@ -108,7 +115,7 @@ class Espeak:
 
     def _choose(self, voice: Voice) -> None:
         if self.library.espeak_SetVoiceByName(voice.name.encode()):
-            raise UserError(f"espeak-ng has no voice '{voice.name}'")
+            raise RuntimeError(f"espeak-ng cannot load the voice {voice.name}")
         for parameter, value in ((RATE, voice.rate), (PITCH, voice.pitch), (RANGE, voice.range)):
             self.library.espeak_SetParameter(parameter, value, 0)
 
@@ -141,6 +148,8 @@ def in_child(work: Callable[[], bytes]) -> bytes:
             with os.fdopen(writer, "wb") as pipe:
                 pipe.write(work())
             status = 0
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(status)
     os.close(writer)

@@ -1,7 +1,7 @@
 """Everyday Mandarin sentences for the mini corpus, made from templates.
 
-The words are chosen so that sound alone does not tell the characters: 他 她 它, 在 再, 做 坐 作, 的 得 地, 买 卖 and many
-others sound alike or nearly so, and only the rest of the sentence says which one is right.
+The words are chosen so that sound alone does not tell the characters: 他 她 它, 在 再, 做 坐 作, 的 得 地, 买 卖 and
+many others sound alike or nearly so, and only the rest of the sentence says which one is right.
 """
 
 from __future__ import annotations
@@ -26,24 +26,35 @@ WORDS: dict[str, str] = {
     "city": "北京 上海 西安 南京 天津 广州 香港",
     "spot": "桌子上 椅子上 门后边 床下边 树下 房间里 院子里 窗户外边 车里 箱子里",
     "room": "房间里 院子里 教室里 家里 办公室里",
-    "at": "在公园散步 在公园跑步 在学校学习 在学校打球 在教室写字 在教室做作业 在家里做饭 在家里洗衣服 在商店买东西 在超市买水果 "
-    "在医院看病 在银行工作 在公司上班 在书店看书 在书店买书 在饭店吃饭 在花园画画 在花园里看花 在车站等车 在机场等飞机 在电影院看电影 "
-    "在房间里听音乐 在院子里跳舞",
-    "act": "看书 写字 唱歌 跳舞 跑步 游泳 画画 做饭 打球 上网 睡觉 学习 工作 聊天 散步 买东西 做作业 洗衣服 听音乐 看电影 打电话",
+    "at": (
+        "在公园散步 在公园跑步 在学校学习 在学校打球 在教室写字 在教室做作业 在家里做饭 在家里洗衣服 在商店买东西 "
+        "在超市买水果 在医院看病 在银行工作 在公司上班 在书店看书 在书店买书 在饭店吃饭 在花园画画 在花园里看花 "
+        "在车站等车 在机场等飞机 在电影院看电影 在房间里听音乐 在院子里跳舞"
+    ),
+    "act": (
+        "看书 写字 唱歌 跳舞 跑步 游泳 画画 做饭 打球 上网 睡觉 学习 工作 聊天 散步 买东西 做作业 洗衣服 听音乐 "
+        "看电影 打电话"
+    ),
     "home": "看书 写字 睡觉 做饭 做作业 洗衣服 听音乐 看电视 打电话 上网",
     "quiet": "看书 写字 画画 做作业 听音乐 打电话 上网",
     "verb": "看 听 问 说 写 读 等 试 找 想",
     "food": "米饭 面条 苹果 鱼 牛肉 鸡蛋 蛋糕 饺子 水果 面包 西瓜 羊肉",
     "drink": "茶 水 牛奶 咖啡 果汁 热茶 冰水",
     "ride": "公共汽车 火车 飞机 地铁 出租车 船",
-    "thing": "一本书 两本书 一件衣服 三件衣服 一张票 四张票 一张画 一辆车 一束花 一台电脑 一部手机 五个苹果 一把椅子 六个杯子 一块手表",
+    "thing": (
+        "一本书 两本书 一件衣服 三件衣服 一张票 四张票 一张画 一辆车 一束花 一台电脑 一部手机 五个苹果 一把椅子 "
+        "六个杯子 一块手表"
+    ),
     "goods": "衣服 手机 电脑 手表 鞋子 帽子 书包 水果 自行车 杯子",
     "colour": "红色 白色 黑色 绿色 黄色 蓝色",
     "price": "三十元 五十元 八十元 一百元 两百元 五百元 一千元",
     "mood": "高兴 难过 生气 担心 着急 害怕 开心",
     "state": "很累 很忙 很饿 病了 迟到了 来晚了 很冷 很渴",
     "person": "认真 聪明 热情 年轻 有名 有意思 客气 漂亮",
-    "speed": "跑得很快 走得很慢 唱得真好 写得很清楚 说得太快 起得很早 睡得太晚 吃得不多 学得非常好 做得很对 跳得很高 画得真好看 来得最早",
+    "speed": (
+        "跑得很快 走得很慢 唱得真好 写得很清楚 说得太快 起得很早 睡得太晚 吃得不多 学得非常好 做得很对 跳得很高 "
+        "画得真好看 来得最早"
+    ),
     "way": "慢慢地走 高兴地笑 认真地学习 安静地坐着 大声地说话 生气地走了 快乐地唱歌 着急地问 努力地工作 轻轻地开门",
     "sky": "很冷 太热了 是晴天 是阴天 要下雨 下雪了 风很大 不太冷",
     "subject": "数学 历史 汉语 英语 音乐 画画 文化",
@@ -252,5 +263,5 @@ def sentences(count: int, seed: int) -> list[str]:
             break
         made[fill(chooser.choices(patterns, weights)[0], chooser)] = None
     if len(made) < count:
-        raise UserError(f"the built-in sentences give {len(made)} different ones, not {count}; ask for fewer utterances")
+        raise UserError(f"the built-in sentences give {len(made)} different ones, not {count}; ask for fewer")
     return list(made)

@@ -22,13 +22,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             options.setdefault(option.name, option)
     group = parser.add_argument_group("options of the corpora")
     for name, option in options.items():
+        origin = typing.get_origin(option.annotation)
         group.add_argument(
             f"--{name}",
             default=argparse.SUPPRESS,
             type=_reader(option.annotation),
-            nargs="+" if typing.get_origin(option.annotation) is list else None,
-            choices=typing.get_args(option.annotation) if typing.get_origin(option.annotation) is typing.Literal else None,
-            metavar=None if typing.get_origin(option.annotation) is typing.Literal else "VALUE",
+            nargs="+" if origin is list else None,
+            choices=typing.get_args(option.annotation) if origin is typing.Literal else None,
+            metavar=None if origin is typing.Literal else "VALUE",
             help=f"{', '.join(owners[name])}: {option.sentence} Default: {option.default}".replace("%", "%%"),
         )
 

@@ -14,8 +14,8 @@ DEV_EVERY = 8
 class SpeechoceanCorpus(Corpus):
     """Read English sentences in 16 kHz, 2,500 utterances to train on and 2,500 to test, speakers disjoint.
 
-    Read from the published tree (`train/`, `test/`, `WAVE/SPEAKER0001/000010011.WAV`), where every eighth speaker of the
-    training part becomes the development set, or from a pack of Kaldi data directories that has its own.
+    Read from the published tree (`train/`, `test/`, `WAVE/SPEAKER0001/000010011.WAV`), where every eighth speaker of
+    the training part becomes the development set, or from a pack of Kaldi data directories that has its own.
     """
 
     url = "https://www.openslr.org/101"

@@ -15,6 +15,8 @@ from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.filters import ban_ends, ban_ngrams, log_norm, penalise_repeats, top_tokens
 from speechlm.decoding.hypothesis import Hypothesis
 
+BROKEN = 2
+
 
 class Beams:
     """State of S slots with K beams each; the first `active` slots are in use.
@@ -89,12 +91,17 @@ class Beams:
         wall = torch.zeros(view.shape, device=view.device).masked_fill_(~view, -torch.inf)
         return Step(columns, places, self.used, wall, self.held[part, : self.used])
 
-    def advance(self, part: slice, logits: Tensor) -> Tensor:
-        """Go on by one token in the slots of `part`; say which of them have ended (n,).
+    def newest(self) -> Tensor:
+        """Give the last token of each beam (A, K)."""
+        tokens = self.tokens[: self.active]
+        return tokens.gather(2, (self.lens[: self.active, None, None] - 1).expand(-1, tokens.shape[1], 1))[..., 0]
 
-        logits: (n, K, V) of the newest token of each beam, or (n, 1, V) after the prompt; overwritten.
+    def advance(self, part: slice, logits: Tensor, fresh: bool) -> Tensor:
+        """Go on by one token in the slots of `part`; say of each (n,) if it goes on, has ended, or is BROKEN by a nan.
+
+        logits: (n, K, V) of the newest token of each beam, or (n, 1, V) after the prompt (`fresh`); overwritten.
         """
-        totals, gains, tokens, parents = self._candidates(part, logits)
+        totals, gains, tokens, parents = self._candidates(part, logits, fresh)
         beam, length = self.options.beam, self.lens[part, None] + 1
         hits = torch.isin(tokens, self.ends) | (length >= self.limits[part, None])
         ending = hits[:, :beam] & (totals[:, :beam] > -torch.inf)
@@ -103,8 +110,85 @@ class Beams:
         best, order = torch.where(hits, -torch.inf, totals).topk(beam, dim=1)
         parents, tokens, gains = parents.gather(1, order), tokens.gather(1, order), gains.gather(1, order)
         self.scores[part] = best
-        self.tokens[part] = self._extend(self.tokens[part], parents, tokens)
-        self.gains[part] = self._extend(self.gains[part], parents, gains, part)
+        self.tokens[part] = self._extended(part, self.tokens, parents, tokens)
+        self.gains[part] = self._extended(part, self.gains, parents, gains)
         self.mask[part] = self.mask[part].gather(1, parents[..., None].expand(-1, -1, self.mask.shape[2]))
         self.lens[part] += 1
         return self._ended(part, hits)
+
+    def _candidates(self, part: slice, logits: Tensor, fresh: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Find the best continuations: totals, gains, tokens and parents, each (n, keep), best first."""
+        slots, beams, _ = logits.shape
+        flat = logits.flatten(0, 1).float()  # (n * K, V)
+        norm = log_norm(flat)
+        self._filter(part, flat, norm, fresh)
+        values, ids = top_tokens(flat, self.keep)
+        gains = (values - norm).view(slots, -1)  # (n, K * keep)
+        before = self.scores[part, :beams].repeat_interleave(values.shape[1], 1)
+        totals, order = (before + gains).topk(min(self.keep, gains.shape[1]), dim=1)
+        found = [totals, gains.gather(1, order), ids.view(slots, -1).gather(1, order), order // values.shape[1]]
+        short = self.keep - totals.shape[1]
+        if short > 0:  # a vocabulary smaller than the candidates wanted
+            found = [pad(tensor, (0, short), value=-torch.inf if i == 0 else 0) for i, tensor in enumerate(found)]
+        return tuple(found)
+
+    def _filter(self, part: slice, logits: Tensor, norm: Tensor, fresh: bool) -> None:
+        """Apply bans and penalties to (n * K, V)."""
+        options = self.options
+        lens = self.lens[part].repeat_interleave(1 if fresh else options.beam)
+        tokens = self.tokens[part].flatten(0, 1)
+        if options.repetition_penalty != 1.0 and not fresh:
+            penalise_repeats(logits, tokens, lens, options.repetition_penalty, norm if options.beam > 1 else 0.0)
+        if options.no_repeat_ngram and options.no_repeat_unit == "token" and not fresh:
+            ban_ngrams(logits, tokens, lens, options.no_repeat_ngram)
+        if options.min_tokens:
+            ban_ends(logits, lens, self.ends, options.min_tokens)
+
+    def _extended(self, part: slice, store: Tensor, parents: Tensor, new: Tensor) -> Tensor:
+        """Take the parents' rows (n, K, N) and write the new entry behind each."""
+        rows = store[part].gather(1, parents[..., None].expand(-1, -1, store.shape[2]))
+        place = self.lens[part, None, None].expand(-1, parents.shape[1], 1)
+        return rows.scatter_(2, place, new[..., None])
+
+    def _finish(self, part: slice, ending: Tensor, totals: Tensor, gains: Tensor, tokens: Tensor, parents: Tensor) -> None:
+        """Put the candidates that end (n, K) among the finished hypotheses; the best K of all stay."""
+        length = self.lens[part, None] + 1
+        ended = torch.isin(tokens, self.ends)
+        scores = torch.where(ending, totals / length**self.options.length_penalty, -torch.inf)
+        new = {
+            "done_scores": scores,
+            "done_filled": ending,
+            "done_ended": ended,
+            "done_lens": length - ended.long(),
+            "done_tokens": self._extended(part, self.tokens, parents, tokens),
+            "done_gains": self._extended(part, self.gains, parents, gains),
+        }
+        best = torch.cat([self.done_scores[part], scores], 1).topk(self.options.beam, dim=1).indices
+        for name, rows in new.items():
+            merged = torch.cat([getattr(self, name)[part], rows], 1)
+            index = best if rows.dim() == 2 else best[..., None].expand(-1, -1, rows.shape[2])
+            getattr(self, name)[part] = merged.gather(1, index)
+
+    def _ended(self, part: slice, hits: Tensor) -> Tensor:
+        """Say which slots have ended, because nothing better can come or nothing at all, and which are BROKEN (n,)."""
+        options, full = self.options, self.done_filled[part].all(1)
+        far = options.early_stopping == "never" and options.length_penalty > 0
+        length = self.limits[part] if far else self.lens[part]
+        hope = self.scores[part, 0] / length**options.length_penalty
+        worst = torch.where(full, self.done_scores[part, -1], -1e9)
+        ended = (hope <= worst) | hits.all(1)
+        if options.early_stopping is True or options.beam == 1:  # greedy search ends with the first end token
+            ended |= full
+        return torch.where(hope.isnan(), BROKEN, ended.long())
+
+    def take(self, slot: int) -> list[Hypothesis]:
+        """Give the finished hypotheses of a slot, best first."""
+        lens, ended = self.done_lens[slot].tolist(), self.done_ended[slot].tolist()
+        scores, filled = self.done_scores[slot].tolist(), self.done_filled[slot].tolist()
+        tokens, gains = self.done_tokens[slot].tolist(), self.done_gains[slot].tolist()
+        found = [
+            Hypothesis(tokens[k][: lens[k]], scores[k], gains[k][: lens[k]], gains[k][lens[k]] if ended[k] else 0.0, ended[k])
+            for k in range(self.options.nbest)
+            if filled[k]
+        ]
+        return found or [Hypothesis([], -float("inf"), [], 0.0, False)]

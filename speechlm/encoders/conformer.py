@@ -65,6 +65,7 @@ class ConformerEncoder(nn.Module):
         return list(self.blocks)
 
     def forward(self, speech: Seq) -> Seq:
+        """Encode features."""
         speech = self.subsample(speech)
         x, size = self.input_dropout(speech.data), speech.data.shape[1]
         mask = attention_mask(speech.lens, size)

@@ -44,5 +44,6 @@ class ConvEncoder(nn.Module):
         return list(self.subsample.convs)
 
     def forward(self, speech: Seq) -> Seq:
+        """Encode features."""
         speech = self.subsample(speech)
         return speech.with_data(self.dropout(speech.data))

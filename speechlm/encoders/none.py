@@ -31,5 +31,6 @@ class NoneEncoder(nn.Module):
         return []
 
     def forward(self, speech: Seq) -> Seq:
+        """Give no steps for any row."""
         empty = torch.zeros(len(speech.data), 0, self.dim, device=speech.data.device)
         return Seq(empty, torch.zeros_like(speech.lens))

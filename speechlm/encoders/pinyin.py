@@ -32,6 +32,7 @@ class PinyinEncoder(nn.Module):
         return [self.table]
 
     def forward(self, speech: Seq) -> Seq:
+        """Look the units up; ValueError when the data is not unit ids."""
         ids = speech.data
         if ids.dtype != torch.int64:
             raise ValueError(f"pinyin units must be int64 ids, are {ids.dtype}; the data must have source pinyin")

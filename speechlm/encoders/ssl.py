@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq, mask_of
-from speechlm.nn.pretrained import first_dtype, load_pretrained
+from speechlm.nn.pretrained import first_dtype, load_pretrained, recompute_activations
 
 KNOWN = ("hubert", "wav2vec2", "wavlm")
 
@@ -34,7 +34,7 @@ class SslEncoder(nn.Module):
             where it has none, normalises for models with layer norm only.
         spec_augment: mask spans of the convolutional features in training, as the checkpoint's configuration says.
         dtype: type of the loaded weights; bfloat16 halves the memory of a frozen encoder.
-        attention: attention in transformers: sdpa or eager.
+        attention: attention in transformers: sdpa (which WavLM does not have), eager, or the best there is.
         gradient_checkpointing: compute activations again in the backward pass to save memory.
     """
 
@@ -51,7 +51,7 @@ class SslEncoder(nn.Module):
         normalize: bool | None = None,
         spec_augment: bool = False,
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-        attention: Literal["sdpa", "eager"] = "sdpa",
+        attention: Literal["auto", "sdpa", "eager"] = "auto",
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class SslEncoder(nn.Module):
         self._fix_group_norm()
         self._freeze(freeze_conv)
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            recompute_activations(self.model)
 
     def layers(self) -> list[nn.Module]:
         """The transformer layers, bottom to top."""
@@ -89,6 +89,7 @@ class SslEncoder(nn.Module):
         return samples
 
     def forward(self, speech: Seq) -> Seq:
+        """Encode waveforms."""
         wave = self._prepare(speech)
         if self.group_norm is not None:
             self.group_norm.lens = self.frames(wave.lens, 1)
@@ -137,9 +138,10 @@ class SslEncoder(nn.Module):
     def _freeze(self, conv: bool) -> None:
         if conv:
             self.model.feature_extractor.requires_grad_(False)
-            self.model.feature_extractor._requires_grad = False  # else it asks for gradients of the samples in training
+            self.model.feature_extractor._requires_grad = False  # else in training it asks for gradients of the samples
         if hasattr(self.model, "masked_spec_embed"):
-            self.model.masked_spec_embed.requires_grad_(False)  # not in every batch's graph, which distributed training needs
+            # It is not in every batch's graph, and distributed training needs each trained parameter to be.
+            self.model.masked_spec_embed.requires_grad_(False)
 
 
 class LengthGroupNorm(nn.Module):
@@ -157,6 +159,7 @@ class LengthGroupNorm(nn.Module):
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel of each row over its true frames."""
         mask = mask_of(self.lens, x.shape[2])[:, None]  # (B, 1, T)
         count = self.lens[:, None, None]
         centred = x.float()

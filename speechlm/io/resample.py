@@ -19,6 +19,8 @@ def resample(samples: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray
     are removed. Rates are positive; a ratio is taken as the nearest fraction with at most 1000 in its denominator
     (exact for all usual rates).
     """
+    if rate_in == rate_out:
+        return np.asarray(samples, dtype=np.float32)
     ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
     if ratio <= 0:
         raise ValueError(f"rates must be positive, are {rate_in} and {rate_out}")

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
-
-
-def explain_checkpoint(checkpoint: str, error: Exception) -> UserError:
-    """Word a failed `from_pretrained` for the user in one line."""
-    reason = " ".join(str(error).split())
-    reason = reason[:300] + (" …" if len(reason) > 300 else "")
-    if Path(checkpoint).is_dir():
-        return UserError(
-            f"checkpoint '{checkpoint}': this folder cannot be loaded ({reason}); it must hold config.json and "
-            "model*.safetensors as Hugging Face's save_pretrained writes them"
-        )
-    return UserError(
-        f"checkpoint '{checkpoint}': no such folder here, and the Hugging Face hub did not give it ({reason}); give the "
-        "path of a folder that holds config.json and model*.safetensors, or a hub name while there is a network"
-    )
-
-
-def load_pretrained(auto_class: Any, checkpoint: str, *, dtype: str, attention: str) -> nn.Module:
-    """Load a Hugging Face model by name or directory: safetensors only, no code of the checkpoint is ever run.
-
-    Raises UserError when the name is no folder and the hub cannot be reached, or when the folder is not complete.
-    """
-    local = Path(checkpoint).is_dir()
-    if not local and (checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") > 1):
-        raise UserError(f"checkpoint '{checkpoint}': no such folder; give one that exists or a Hugging Face hub name")
-    try:
-        return auto_class.from_pretrained(
-            checkpoint,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            attn_implementation=attention,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=local,
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise explain_checkpoint(checkpoint, error) from error
+from speechlm.llms.tokenizer import check_reachable
+from speechlm.nn.pretrained import load_pretrained
 
 
 class CausalLLM(nn.Module):
     """A causal LM that reads embeddings instead of token ids and scores only the positions that are asked for.
 
-    Speech stands among the token embeddings as a prefix (arXiv 2312.03668, section 3). All rows are padded on the
+    Speech stands among the token embeddings as a prefix (arXiv 2312.03668). All rows are padded on the
     right, with an explicit mask and explicit positions, so an utterance gets the same states alone and in a batch.
     Widths and vocabulary are asked of the checkpoint: `dim`, `vocab_size` (rows of the embedding table, at least the
     tokenizer's), `embedding_rms` (RMS of that table, the size a bridge's output should have).
@@ -75,6 +39,7 @@ class CausalLLM(nn.Module):
         super().__init__()
         from transformers import AutoModelForCausalLM
 
+        check_reachable(checkpoint)
         self.model: Any = load_pretrained(AutoModelForCausalLM, checkpoint, dtype=dtype, attention=attention)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

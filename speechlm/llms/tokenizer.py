@@ -13,6 +13,31 @@ from speechlm.core.errors import UserError
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
+def check_reachable(checkpoint: str) -> None:
+    """Raise UserError at once if `checkpoint` is no folder, not in the local cache, and the hub does not answer.
+
+    Without this, each file of a misspelt folder is asked for six times over half a minute where there is no network.
+    """
+    if Path(checkpoint).is_dir():
+        return
+    from huggingface_hub import constants, get_session, try_to_load_from_cache
+
+    help_line = "give a folder as Hugging Face's save_pretrained writes it, or a hub name while there is a network"
+    try:
+        if isinstance(try_to_load_from_cache(checkpoint, "config.json"), str):
+            return
+    except ValueError:
+        raise UserError(f"checkpoint '{checkpoint}': no such folder, and no name of the hub's form; {help_line}") from None
+    try:
+        if constants.HF_HUB_OFFLINE:
+            raise ConnectionError("offline mode is on")
+        get_session().head(constants.ENDPOINT, timeout=5)
+    except Exception as error:  # the HTTP library under the hub's client has changed more than once
+        raise UserError(
+            f"checkpoint '{checkpoint}': no such folder here, and {constants.ENDPOINT} cannot be reached ({error}); {help_line}"
+        ) from None
+
+
 def load_llm_tokenizer(checkpoint: str) -> Any:
     """Load the tokenizer of a Hugging Face name or directory; `trust_remote_code` is never given.
 
@@ -20,22 +45,21 @@ def load_llm_tokenizer(checkpoint: str) -> Any:
     transformers 5 would build a Qwen2 tokenizer around the vocabulary of any model of that architecture, and silently
     lose characters.
 
-    Raises UserError when there is no such folder and the hub does not answer, or when the folder has no tokenizer.
+    Raises UserError when there is no such folder and the hub does not answer, or when it holds no tokenizer.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+    check_reachable(checkpoint)
     local = Path(checkpoint).is_dir()
     try:
         declared = get_tokenizer_config(checkpoint, local_files_only=local).get("tokenizer_class")
         loader: Any = PreTrainedTokenizerFast if declared in _GENERIC else AutoTokenizer
         return loader.from_pretrained(checkpoint, local_files_only=local)
     except (OSError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())[:300]
-        what = "the folder has no usable tokenizer" if local else "no such folder here, and the hub did not give it"
         raise UserError(
-            f"checkpoint '{checkpoint}': {what} ({reason}); give a folder that holds tokenizer.json (or tokenizer.model) "
-            "and tokenizer_config.json"
+            f"checkpoint '{checkpoint}': no tokenizer in it ({' '.join(str(error).split())[:300]}); it needs tokenizer.json "
+            "(or tokenizer.model) and tokenizer_config.json"
         ) from error
 
 

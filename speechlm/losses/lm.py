@@ -13,7 +13,7 @@ from speechlm.core.batch import Batch, Output
 class LmLoss:
     """Sum of -log p(token) over the answers' tokens, the end token included; the count is their number.
 
-    Prompt and speech positions are not in `answer_logits`, so they cannot enter (arXiv 2312.03668, section 3). The
+    Prompt and speech positions are not in `answer_logits`, so they cannot enter (arXiv 2312.03668). The
     softmax is done in fp32 whatever the model computes in. Notes `token_accuracy`: the share of tokens that are the
     most probable one, given the right tokens before.
 

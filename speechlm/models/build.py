@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -31,6 +31,10 @@ class Facts:
     num_targets: int | None = None
     num_sources: int | None = None
     prompt: Prompt | None = None
+
+    def with_prompt(self, prompt: Prompt) -> Facts:
+        """Give the same facts with a prompt."""
+        return replace(self, prompt=prompt)
 
 
 class StackedEncoder(nn.Module):

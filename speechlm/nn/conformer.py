@@ -29,7 +29,7 @@ class ConvModule(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """One block, pre-norm, with two half-step feed-forward layers around attention and convolution (2005.08100, 2.4)."""
+    """One block, pre-norm: two half-step feed-forward layers around attention and convolution (2005.08100, 2.4)."""
 
     def __init__(
         self, dim: int, heads: int, ffn_dim: int, kernel: int, dropout: float, attention_dropout: float = 0.0

@@ -15,6 +15,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Widen, SiLU, dropout, narrow."""
         return self.down(self.dropout(nn.functional.silu(self.up(x))))
 
 
@@ -32,4 +33,5 @@ class DepthwiseConv(nn.Module):
         self.conv = nn.Conv2d(dim, dim, (kernel, 1), padding=(kernel // 2, 0), groups=dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve each channel over time."""
         return self.conv(x.transpose(1, 2).unsqueeze(3)).squeeze(3).transpose(1, 2)

@@ -56,7 +56,7 @@ def _target_names(model: nn.Module, layers: list[nn.Module], targets: list[str])
     kind = getattr(getattr(model, "config", None), "model_type", "")
     dead = {"q", "k", "v", "o", *(name for role in "qkvo" for name in ROLES[role])}
     if kind == "wavlm" and dead.intersection(targets):
-        raise UserError("WavLM's attention reads its weights directly, adapters on q, k, v, o never act; use targets: [mlp]")
+        raise UserError("lora.targets: WavLM's attention passes adapters on q, k, v, o by; use targets: [mlp]")
     matrices = (nn.Linear, _conv1d())
     own = {id(layer) for layer in layers}
     places = [name for name, module in model.named_modules() if id(module) in own]
@@ -90,7 +90,8 @@ def save_adapter(model: nn.Module, folder: Path | str) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
-    save_weights(folder / "adapter_model.safetensors", {PREFIX + name: t for name, t in tensors.items()}, {"format": "pt"})
+    tensors = {PREFIX + name: tensor for name, tensor in tensors.items()}
+    save_weights(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     model.peft_config["default"].save_pretrained(str(folder))
 
 
@@ -105,7 +106,9 @@ def load_adapter(model: nn.Module, folder: Path | str) -> None:
     renamed = {PREFIX + name.replace(".default.", "."): p for name, p in own.items()}
     wrong = set(loaded) ^ set(renamed) or {n for n in loaded if loaded[n].shape != renamed[n].shape}
     if wrong:
-        raise UserError(f"{path}: adapters differ from the model's, {len(wrong)} in all, first {min(wrong)}; use the same lora options")
+        raise UserError(
+            f"{path}: {len(wrong)} adapters differ from the model's, first {min(wrong)}; use its lora options"
+        )
     with torch.no_grad():
         for name, parameter in renamed.items():
             parameter.copy_(loaded[name])

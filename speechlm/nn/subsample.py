@@ -27,12 +27,13 @@ class ConvSubsample(nn.Module):
             raise ValueError(f"subsampling must be 2, 4 or 8, is {factor}")
         widths = [1] + [channels] * int(math.log2(factor))
         self.factor = factor
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:]))
         # Channels last: measured 1.4 times faster forward and backward on a CPU core, and the flattening below is free.
         self.convs.to(memory_format=torch.channels_last)
         self.linear = nn.Linear(channels * -(-dim_in // factor), dim_out)
 
     def forward(self, speech: Seq) -> Seq:
+        """Shorten and map."""
         x, lens = speech.zero_padding().data[:, None], speech.lens  # (B, 1, T, D)
         for conv in self.convs:
             lens = (lens + 1) // 2

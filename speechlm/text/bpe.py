@@ -10,7 +10,7 @@ from typing import Literal
 from speechlm.core.errors import UserError
 from speechlm.io.files import atomic_open
 from speechlm.text.normalize import check_language, normalize
-from speechlm.text.tokens import BLANK, UNK, Tokenizer
+from speechlm.text.tokens import BLANK, UNK, Options, Tokenizer
 
 MODEL_FILE = "bpe.model"
 
@@ -89,7 +89,7 @@ class BpeTokenizer(Tokenizer):
             file.write(self.model)
 
     @classmethod
-    def restore(cls, folder: Path, units: list[str], language: str, options: dict[str, str | int | bool | float]) -> Tokenizer:
+    def restore(cls, folder: Path, units: list[str], language: str, options: Options) -> Tokenizer:
         """Read the model; its pieces must be those of the token list."""
         path = folder / MODEL_FILE
         if not path.exists():

@@ -46,8 +46,8 @@ class Prompt:
         """Raise UserError if the model was trained with another prompt."""
         if self != trained:
             raise UserError(
-                f"the prompt is {self.template!r} ({self.before} … {self.between} … {self.end}), but the model was trained "
-                f"with {trained.template!r} ({trained.before} … {trained.between} … {trained.end}); use the latter"
+                f"the prompt is {self.template!r} ({self.before} … {self.between} … {self.end}), but the model was "
+                f"trained with {trained.template!r} ({trained.before} … {trained.between} … {trained.end}); use this"
             )
 
 
@@ -100,7 +100,7 @@ class PromptTemplate:
                     found.append(special[piece])
                 elif SPECIAL.fullmatch(piece):
                     known = ", ".join(sorted(special)[:20]) or "none"
-                    raise UserError(f"prompt {self.template!r}: {piece} is no token of the tokenizer, which has {known}")
+                    raise UserError(f"prompt {self.template!r}: {piece} is no token of the tokenizer; it has {known}")
                 else:
                     found += encode(piece)
             return found

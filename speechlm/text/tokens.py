@@ -17,6 +17,7 @@ from speechlm.text.normalize import check_language, normalize
 
 BLANK, UNK, SPACE = "<blank>", "<unk>", "▁"
 BLANK_ID, UNK_ID = 0, 1
+Options = dict[str, str | int | bool | float]
 
 
 class Tokenizer(ABC):
@@ -55,7 +56,7 @@ class Tokenizer(ABC):
         """Turn ids into text. Blank and unknown leave nothing: a missing unit, which scoring counts as one error."""
         return self.join([self.units[i] for i in ids if i not in (BLANK_ID, UNK_ID)])
 
-    def options(self) -> dict[str, str | int | bool | float]:
+    def options(self) -> Options:
         """Give the options of the kind that encoding depends on."""
         return {}
 
@@ -71,7 +72,7 @@ class Tokenizer(ABC):
             file.write("\n")
 
     @classmethod
-    def restore(cls, folder: Path, units: list[str], language: str, options: dict[str, str | int | bool | float]) -> Tokenizer:
+    def restore(cls, folder: Path, units: list[str], language: str, options: Options) -> Tokenizer:
         """Make the tokenizer of a saved folder; `options` is what `options()` gave."""
         if options:
             raise UserError(f"{folder}/tokenizer.json: kind {cls.kind} has no options, found {', '.join(options)}")

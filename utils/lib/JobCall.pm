@@ -37,7 +37,7 @@ my %rule = (
 # $default: {file, text} of the configuration; $native: how many values an option with a single dash has, or undef.
 sub read_call {
     my ($program, $default, $native, @words) = @_;
-    if (!@words || $words[0] eq '--help') { (my $text = $usage) =~ s/%s/$program/g; print STDERR $text; exit 1 }
+    usage($program, @words) if !@words || $words[0] eq '--help';
     my ($file, $asked, %given, @native, $name, @jobs) = ($default->{file}, 0);
     while (@words) {
         if ($words[0] =~ /^--([A-Za-z][\w-]*)(?:=(.*))?$/s) {
@@ -64,11 +64,19 @@ sub read_call {
     die "$log: several jobs would write this one log; put $name into its name\n" if @jobs > 1 && index($log, $name) < 0;
     my $config = read_config($file, $asked, $default->{text});
     my %options = (%{ $config->{default} }, %given);
-    check($_, $options{$_}, $config, $program) for sort keys %options;
+    check($_, $options{$_}, $native ? $config : {}, $program) for sort keys %options;
     my $call = { program => $program, config => $config, options => \%options, native => \@native, name => $name,
         jobs => $name ? \@jobs : [1], log => $log, command => @command == 1 ? $command[0] : join ' ', map { quote($_) } @command };
     $call->{command} =~ s/\s+\z//;
     return $call;
+}
+
+# Asked for, the usage is the output; otherwise it is a fault.
+sub usage {
+    my ($program, $asked) = @_;
+    (my $text = $usage) =~ s/%s/$program/g;
+    print { $asked ? *STDOUT : *STDERR } $text;
+    exit($asked ? 0 : 1);
 }
 
 sub take_value {
@@ -87,7 +95,8 @@ sub check {
 # One word of the command for the shell. In an assignment NAME=VALUE only the value may be quoted.
 sub quote {
     my ($word) = @_;
-    return $word if $word =~ /^(?:\|\|?|\|&|&&?|;|\(|\)|\{|\}|!|<|\d*>>?|\d*>&\d+|(?:\d*|&)>>?[^>&=].*)$/s && $word !~ /\s/;
+    return $word if $word =~ /^(?:\|\|?|\|&|&&?|;|\(|\)|\{|\}|!|<|\d*>>?|\d*>&\d+)$/;
+    return $1 . quote($2) if $word =~ /^((?:\d*|&)>>?)([^>&=].*)$/s;
     return $word if $word =~ m{^[\w@%+=:,./^-]+$}a;
     my ($start, $rest) = $word =~ /^([A-Za-z_]\w*=)?(.*)$/sa;
     $rest =~ s/'/'\\''/g;
@@ -106,12 +115,11 @@ sub replaced {
 # A time limit in Slurm's form as seconds.
 sub seconds_of {
     my ($text) = @_;
-    my $days = $text =~ s/^(\d+)-// ? $1 : undef;
-    my @parts = split /:/, $text;
-    push @parts, 0 while defined $days && @parts < 3;
-    unshift @parts, 0 while @parts < 2 && !defined $days && 0;
-    return $days * 86400 + $parts[0] * 3600 + $parts[1] * 60 + $parts[2] if defined $days;
-    return @parts == 1 ? $parts[0] * 60 : @parts == 2 ? $parts[0] * 60 + $parts[1] : $parts[0] * 3600 + $parts[1] * 60 + $parts[2];
+    my ($days, $rest) = $text =~ /^(?:(\d+)-)?(.*)$/;
+    my @parts = split /:/, $rest;
+    unshift @parts, 0 if !defined $days && @parts < 3;    # no hours
+    push @parts, 0 while @parts < 3;
+    return ($days // 0) * 86400 + $parts[0] * 3600 + $parts[1] * 60 + $parts[2];
 }
 
 1;

@@ -1,0 +1,56 @@
+"""Compute filter bank features of one job's share of a data directory into an archive."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TRUTH = {"true": True, "false": False}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those of the features come from the signature of Fbank."""
+    from speechlm.core.signature import read_signature
+
+    parser.add_argument("--scp_dir", required=True, metavar="DATA", help="Kaldi data directory with wav.scp")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for fbank_NAME.JOB.ark and .scp")
+    parser.add_argument("--name", help="NAME in the archives' names (default: the name of the data directory)")
+    parser.add_argument("--list", metavar="FILE", help="take only the utterances in the first column of this file")
+    parser.add_argument("--job", type=int, default=1, help="which share, from 1 (default 1)")
+    parser.add_argument("--num_jobs", type=int, default=1, help="number of shares (default 1)")
+    parser.add_argument("--config", metavar="YAML", help="an experiment whose section 'features' gives the options below")
+    parser.add_argument("--compress", type=int, default=0, choices=[0, 1, 2, 3, 5], help="Kaldi's compression method; 0 none")
+    parser.add_argument("--max_skip_share", type=float, default=0.05, help="fail when more utterances than this are bad")
+    for flag, text in (
+        ("--write_utt2num_frames", "write DIR/utt2num_frames.JOB, too"),
+        ("--allow_pipes", "run the commands that stand in wav.scp"),
+        ("--allow_upsample", "accept audio of a lower rate than the features'"),
+    ):
+        parser.add_argument(flag, nargs="?", const="true", default="false", choices=list(TRUTH), help=text)
+    group = parser.add_argument_group("features")
+    for option in read_signature("speechlm.features.fbank:Fbank").options:
+        kind = {"choices": list(TRUTH)} if option.annotation is bool else {"type": option.annotation}
+        if option.annotation not in (bool, int, float):
+            kind = {}
+        group.add_argument(f"--{option.name}", help=f"{option.sentence} (default {option.default})", **kind)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compute, write, and tell what was skipped."""
+    from speechlm.features.extract import Job, extract, features_of
+
+    given = {option: value for option, value in vars(args).items() if value is not None}
+    fbank = features_of(args.config, {name: TRUTH.get(value, value) for name, value in given.items()})
+    name = args.name or Path(args.scp_dir).resolve().name
+    stem = f"{args.out}/fbank_{name}.{args.job}"
+    extract(
+        fbank,
+        Job(args.scp_dir, args.list, args.job, args.num_jobs),
+        ark=f"{stem}.ark",
+        scp=f"{stem}.scp",
+        frames=f"{args.out}/utt2num_frames.{args.job}" if TRUTH[args.write_utt2num_frames] else None,
+        compress=args.compress,
+        max_skip_share=args.max_skip_share,
+        allow_pipes=TRUTH[args.allow_pipes],
+        allow_upsample=TRUTH[args.allow_upsample],
+    )

@@ -1,0 +1,131 @@
+"""Checked options to a trainer: model, losses, loaders, and the error rate that validation reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from kaldialign import edit_distance
+from torch import nn
+
+from speechlm.bin.assemble import answer_encoder, make_dataset, make_prompt
+from speechlm.core.registry import load
+from speechlm.data.collate import collate
+from speechlm.data.dataset import SpeechDataset
+from speechlm.data.loader import Loader
+from speechlm.data.mix import MixedDataset
+from speechlm.data.sampler import DurationSampler
+from speechlm.decoding.decode import batches_of
+from speechlm.decoding.recognizer import Recognizer, llm_text
+from speechlm.io.expdir import ExpDir
+from speechlm.models.build import build_model, model_kind, options_of
+from speechlm.models.restore import bases_of, facts_of
+from speechlm.report.plots import plot_curves
+from speechlm.scoring.wer import percent, reader
+from speechlm.text.tokens import load_tokenizer
+from speechlm.training.distributed import main_rank, rank, world
+from speechlm.training.optim import OptimOptions
+from speechlm.training.options import TrainOptions
+from speechlm.training.seeds import seed_all
+from speechlm.training.step import LossTerm
+from speechlm.training.trainer import Trainer
+
+VALIDATED = 200
+"""Utterances whose error rate is measured at a validation, the first ones in C order."""
+
+
+def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
+    """Make the trainer of an experiment whose folder is furnished (units, statistics)."""
+    encode_answer, bases = None, {"parts": bases_of(values)}
+    if values.get("llm"):
+        from speechlm.llms.tokenizer import tokenizer_hash
+
+        prompt, tokenizer = make_prompt(values)
+        encode_answer = answer_encoder(tokenizer, prompt)
+        bases["tokenizer"] = tokenizer_hash(tokenizer)
+        if main_rank():
+            exp.write_json(exp.prompt, prompt.to_dict())
+        meta_prompt = prompt.to_dict()
+    else:
+        meta_prompt = {}
+    if main_rank():
+        exp.write_json(exp.bases, bases)
+    seed_all(values["train"]["seed"])
+    facts = facts_of(exp, values)
+    model = build_model(values, facts if not values.get("llm") else facts.with_prompt(prompt))
+    make = partial(make_dataset, values=values, exp=exp, encode_answer=encode_answer)
+    valid = make(values["data"]["valid"], training=False) if values["data"]["valid"] else None
+    return Trainer(
+        model,
+        make_losses(values, model),
+        folder=exp.path,
+        train=make_loader([make(folder, training=True) for folder in values["data"]["train"]], values, shuffle=True),
+        valid=make_loader([valid], values, shuffle=False) if valid else None,
+        optim=OptimOptions(**values["optim"]),
+        options=TrainOptions(**values["train"]),
+        validate=make_validation(valid, values, exp) if valid else None,
+        plot=lambda metrics: plot_curves(metrics, exp.plots / "curves.png"),
+        meta={"bases": bases, "prompt": meta_prompt},
+    )
+
+
+def make_losses(values: dict[str, Any], model: nn.Module) -> list[LossTerm]:
+    """Make the losses of the section `losses`; without it the model's own: lm, ctc or transducer."""
+    own = {"speech_llm": "lm"}.get(model_kind(values), model_kind(values))
+    sections = values.get("losses") or [{"kind": own, "weight": 1.0}]
+    terms = []
+    for section in sections:
+        cls = load("loss", section["kind"])
+        options = options_of(section)
+        made = cls(model.llm.dim, **options) if getattr(cls, "needs_dim", False) else cls(**options)
+        terms.append(LossTerm(section["kind"], section["weight"], made))
+    return terms
+
+
+def make_loader(sets: list[SpeechDataset], values: dict[str, Any], *, shuffle: bool) -> Loader:
+    """Make batches by duration over one or several directories."""
+    data = values["data"]
+    shares = [share if share > 0 else None for share in data["shares"]] or [None] * len(sets)
+    dataset = sets[0] if len(sets) == 1 else MixedDataset(sets, shares, seed=values["train"]["seed"])
+    sampler = DurationSampler(
+        dataset.sizes,
+        batch_seconds=data["batch_seconds"],
+        max_utterances=data["max_utterances"],
+        seed=values["train"]["seed"],
+        rank=rank(),
+        world=world(),
+        shuffle=shuffle,
+        choose=dataset.choose,
+    )
+    return Loader(dataset, sampler, workers=data["workers"] if shuffle else 0)
+
+
+def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir) -> Callable[[nn.Module], dict[str, float]]:
+    """Make the function that measures the greedy error rate ("error", in percent) of the model as it is."""
+    decode = {**values["decode"], "beam": 1, "nbest": 1, "length_penalty": 0.0}
+    words = llm_text(values["llm"]["checkpoint"]) if values.get("llm") else None
+    units = load_tokenizer(exp.tokens).decode if exp.tokens.exists() else None
+    kind = {"speech_llm": "llm"}.get(model_kind(values), model_kind(values))
+    sizes = dataset.sizes.tolist()
+    chosen = sorted(range(min(len(dataset), VALIDATED)), key=lambda index: -sizes[index])
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        recognizer = Recognizer(model, decode, units=units, words=words, kind=kind)
+        references, hypotheses = [], []
+        for batch in batches_of(chosen, sizes, decode["batch_seconds"]):
+            examples = [dataset.read(index, 0) for index in batch]
+            references += [example.text for example in examples]
+            hypotheses += [nbest[0].text if nbest else "" for nbest in recognizer.recognize(collate(examples))]
+        return {"error": error_rate(references, hypotheses, reader(values["text"]["language"], values["score"]["unit"]))}
+
+    return validate
+
+
+
+
+def error_rate(references: list[str], hypotheses: list[str], read: Callable[[str], list[str]]) -> float:
+    """Give the error rate in percent of texts that `read` cuts into units."""
+    pairs = [(read(one), read(other)) for one, other in zip(references, hypotheses, strict=True)]
+    errors = sum(edit_distance(one, other)["total"] for one, other in pairs)
+    return percent(errors, sum(len(one) for one, _ in pairs))

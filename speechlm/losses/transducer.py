@@ -1,0 +1,83 @@
+"""RNN transducer loss over the units of the batch's targets: torchaudio behind one interface."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from speechlm.core.batch import Batch, Output
+from speechlm.core.seq import Seq
+
+
+def rnnt_losses(logits: Tensor, steps: Tensor, targets: Seq) -> Tensor:
+    """-log of the summed probability of all alignments (arXiv 1211.3711), per row (B,), in fp32; blank is 0.
+
+    logits: (B, T, U + 1, V), any float type; may be longer than the longest row.
+    steps: (B,) encoder steps, each >= 1.
+    """
+    from torchaudio.functional import rnnt_loss
+
+    longest, most = int(steps.max()), int(targets.lens.max())
+    if most == 0:  # torchaudio wants a target column; with U = 0 the only path is blank at each step
+        blank = logits[:, :longest, 0].float().log_softmax(-1)[..., 0]  # (B, T)
+        real = torch.arange(longest, device=logits.device)[None, :] < steps[:, None]
+        return -(blank * real).sum(1)
+    return rnnt_loss(
+        logits[:, :longest, : most + 1].float().contiguous(),
+        targets.data[:, :most].clamp(min=0).to(torch.int32).contiguous(),
+        steps.to(torch.int32),
+        targets.lens.to(torch.int32),
+        blank=0,
+        reduction="none",
+    )
+
+
+class TransducerLoss:
+    """-log p(units | speech) of an RNN transducer, summed over utterances.
+
+    The logits (B, T, U + 1, V) are the largest tensor of the training. With `chunk` they are brought to fp32, and their
+    gradient made, for a few utterances at a time, each cut to its own longest T and U; the backward pass computes a chunk
+    again instead of keeping it. Utterances without an encoder step add neither loss nor count and are told in the
+    notes: `transducer_dropped`.
+
+    Options:
+        per: what the sum is a mean over in the end: tokens (an empty transcript counts as one) or utterances.
+        chunk: utterances computed at once, 0 for the whole batch.
+    """
+
+    def __init__(self, *, per: Literal["tokens", "utterances"] = "tokens", chunk: int = 0) -> None:
+        if per not in ("tokens", "utterances"):
+            raise ValueError(f"loss transducer: per must be tokens or utterances, is {per!r}")
+        if chunk < 0:
+            raise ValueError(f"loss transducer: chunk must be >= 0, is {chunk}")
+        self.per, self.chunk = per, chunk
+
+    def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Give (sum over utterances, count); ValueError if the model has no joiner or the batch no targets."""
+        if output.joint_logits is None or output.encoded is None:
+            raise ValueError("loss transducer: the model gives no joint_logits; it needs model transducer")
+        if batch.targets is None:
+            raise ValueError("loss transducer: the batch has no targets; the dataset needs a token list (text.tokens)")
+        steps, targets, logits = output.encoded.lens, batch.targets, output.joint_logits
+        some = steps > 0
+        dropped = int((~some).sum())
+        output.notes["transducer_dropped"] = float(dropped)
+        counts = targets.lens.clamp(min=1) if self.per == "tokens" else torch.ones_like(targets.lens)
+        if dropped:
+            logits, targets, steps = logits[some], Seq(targets.data[some], targets.lens[some]), steps[some]
+        if not len(steps):
+            return logits.float().sum(), counts[some].sum()  # 0, tied to the graph
+        return self._sum(logits, steps, targets), counts[some].sum()
+
+    def _sum(self, logits: Tensor, steps: Tensor, targets: Seq) -> Tensor:
+        if not self.chunk or len(steps) <= self.chunk:
+            return rnnt_losses(logits, steps, targets).sum()
+        sums = []
+        for start in range(0, len(steps), self.chunk):
+            rows = slice(start, start + self.chunk)
+            part = Seq(targets.data[rows], targets.lens[rows])
+            sums.append(checkpoint(rnnt_losses, logits[rows], steps[rows], part, use_reentrant=False).sum())
+        return torch.stack(sums).sum()

@@ -1,0 +1,81 @@
+"""How many times as fast as soundfile + torchaudio.compliance.kaldi + kaldiio is `speechlm fbank`, process start included?
+
+    python test/bench/bench_fbank.py [--files 600] [--repeat 3]
+
+Writes an hour of 16 kHz audio into a temporary folder, runs both from wav.scp to ark as processes of one thread, in
+turns, and compares the best times. Not a test: a shared machine is noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 6
+BASELINE = """
+import sys
+import soundfile, torch, torchaudio.compliance.kaldi as kaldi
+from kaldiio import WriteHelper
+torch.set_num_threads(1)
+with WriteHelper(f"ark,scp:{sys.argv[2]}.ark,{sys.argv[2]}.scp") as writer:
+    for line in open(sys.argv[1]):
+        utt, path = line.split()
+        samples, rate = soundfile.read(path, dtype="float32")
+        wave = torch.from_numpy(samples)[None] * 32768
+        features = kaldi.fbank(wave, num_mel_bins=80, sample_frequency=rate, dither=0.0, energy_floor=0.0)
+        writer(utt, features.numpy())
+"""
+
+
+def make_data(folder: Path, files: int) -> None:
+    """Write `files` wavs of noise with a slow envelope, as a data directory."""
+    import soundfile
+
+    random = np.random.default_rng(0)
+    lines = []
+    for i in range(files):
+        noise = random.standard_normal(16000 * SECONDS, dtype=np.float32)
+        envelope = 0.1 * (1 + np.sin(np.arange(len(noise)) / 3000 + i))
+        soundfile.write(folder / f"u{i:04d}.wav", (noise * envelope).clip(-1, 1), 16000, subtype="PCM_16")
+        lines.append(f"u{i:04d} {folder}/u{i:04d}.wav\n")
+    (folder / "wav.scp").write_text("".join(lines))
+
+
+def timed(command: list[str]) -> float:
+    """Run one process of one thread; seconds from start to end."""
+    single = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **single, "PYTHONPATH": str(ROOT)})
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=600, help=f"wavs of {SECONDS} s (default 600: one hour)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each (default 3)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_data(folder, args.files)
+        ours = [sys.executable, "-m", "speechlm.bin.main", "fbank", "--scp_dir", name, "--out", f"{name}/ours"]
+        theirs = [sys.executable, "-c", BASELINE, f"{name}/wav.scp", f"{name}/theirs"]
+        times = [(timed(ours), timed(theirs)) for _ in range(args.repeat)]
+    mine, other = (min(column) for column in zip(*times, strict=True))
+    hours = args.files * SECONDS / 3600
+    print(
+        f"fbank, {hours:.2f} h of wav to ark, one process: {mine:.2f} s;"
+        f" soundfile + torchaudio + kaldiio {other:.2f} s; ratio {other / mine:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
