@@ -78,7 +78,7 @@ sub start {
         $ENV{CUDA_VISIBLE_DEVICES} = join ',', @gpus if @gpus;
         close $writer;
         open STDIN, '<&', $reader or POSIX::_exit(1);
-        exec 'bash', "$lib/job.sh", log_of($call, $job), $threads, '-', $job, 'here' or POSIX::_exit(127);
+        exec $^X, "$lib/job.pl", log_of($call, $job), $threads, '-', $job, 'here' or POSIX::_exit(127);
     }
     setpgid($process, $process);
     close $reader;

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from speechlm.core.errors import UserError
-from speechlm.data.dataset import SpeechDataset
+from speechlm.data.dataset import Example, SpeechDataset
+from speechlm.decoding.recognizer import Result
 from speechlm.features.augment import Augmenter
 from speechlm.features.cmvn import CmvnStats
 from speechlm.features.fbank import Fbank
 from speechlm.io.expdir import ExpDir
+from speechlm.scoring.align import Counts
+from speechlm.scoring.wer import Tally, reader
 from speechlm.text.prompt import Prompt, PromptTemplate
 from speechlm.text.tokens import load_tokenizer
 
@@ -121,3 +124,20 @@ def furnish(exp: ExpDir, values: dict[str, Any]) -> None:
         for other in stats[1:]:
             total.merge(other)
         total.save(exp.cmvn)
+
+
+def texts_beside(examples: list[Example], results: list[list[Result]]) -> list[tuple[str, str]]:
+    """Put transcripts beside the best hypotheses."""
+    return [(one.text, nbest[0].text if nbest else "") for one, nbest in zip(examples, results, strict=True)]
+
+
+def tally(pairs: list[tuple[str, str]], values: dict[str, Any]) -> Tally:
+    """Count the errors of (transcript, hypothesis) pairs in the unit and language of an experiment."""
+    from kaldialign import edit_distance
+
+    read, total = reader(values["text"]["language"], values["score"]["unit"]), Tally()
+    for one, other in pairs:
+        words = read(one)
+        found = edit_distance(words, read(other))
+        total.add(Counts(len(words), found["sub"], found["ins"], found["del"]))
+    return total

@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", type=int, default=1, help="which share, 1 to num_jobs")
     parser.add_argument("--num_jobs", type=int, default=1, help="number of shares")
     parser.add_argument("--merge", type=int, metavar="N", help="put the parts of N jobs together instead of decoding")
+    parser.add_argument("--tuned", metavar="YAML", help="take over the choice that `speechlm tune` wrote (best.yaml)")
     parser.add_argument("--from_audio", action="store_true", help="compute features from the audio instead of reading feats.scp")
 
 
@@ -28,12 +29,21 @@ def run(args: argparse.Namespace) -> None:
 
     exp = ExpDir(args.exp)
     values = exp.read_options()
-    changed = decode_overrides(values, args.overrides)
+    changed = decode_overrides(values, [*_tuned(args.tuned), *args.overrides])
     header = {"weights": content_hash(exp.weights), "options": {**values["decode"], **changed}}
     if args.merge:
         _merge(args, values, header)
     else:
         _decode(args, exp, values, changed, header)
+
+
+def _tuned(path: str | None) -> list[str]:
+    """Read what `speechlm tune` chose, as options of the command line."""
+    if path is None:
+        return []
+    from speechlm.core.config import read_config
+
+    return [f"--decode.{name}={value}" for name, value in read_config(path).values.get("decode", {}).items()]
 
 
 def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, Any]) -> None:

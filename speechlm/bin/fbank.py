@@ -13,20 +13,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from speechlm.core.signature import read_signature
 
     parser.add_argument("--scp_dir", required=True, metavar="DATA", help="Kaldi data directory with wav.scp")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for fbank_NAME.JOB.ark and .scp")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where fbank_NAME.JOB.{ark,scp,utt2num_frames} go")
     parser.add_argument("--name", help="NAME in the archives' names (default: the name of the data directory)")
     parser.add_argument("--list", metavar="FILE", help="take only the utterances in the first column of this file")
     parser.add_argument("--job", type=int, default=1, help="which share, from 1 (default 1)")
     parser.add_argument("--num_jobs", type=int, default=1, help="number of shares (default 1)")
-    parser.add_argument("--config", metavar="YAML", help="an experiment whose section 'features' gives the options below")
-    parser.add_argument("--compress", type=int, default=0, choices=[0, 1, 2, 3, 5], help="Kaldi's compression method; 0 none")
-    parser.add_argument("--max_skip_share", type=float, default=0.05, help="fail when more utterances than this are bad")
-    for flag, text in (
-        ("--write_utt2num_frames", "write DIR/utt2num_frames.JOB, too"),
-        ("--allow_pipes", "run the commands that stand in wav.scp"),
-        ("--allow_upsample", "accept audio of a lower rate than the features'"),
+    parser.add_argument("--config", metavar="YAML", help="an experiment: its section 'features' is used")
+    parser.add_argument("--compress", type=int, default=0, choices=[0, 1, 2, 3, 5], help="Kaldi's compression method")
+    parser.add_argument("--max_skip_share", type=float, default=0.05, help="fail when more is bad (default 0.05)")
+    for flag, default, text in (
+        ("--write_utt2num_frames", "true", "write the number of frames of each utterance (default true)"),
+        ("--allow_pipes", "false", "run the commands that stand in wav.scp"),
+        ("--allow_upsample", "false", "accept audio of a lower rate than the features'"),
     ):
-        parser.add_argument(flag, nargs="?", const="true", default="false", choices=list(TRUTH), help=text)
+        parser.add_argument(flag, nargs="?", const="true", default=default, choices=list(TRUTH), help=text)
     group = parser.add_argument_group("features")
     for option in read_signature("speechlm.features.fbank:Fbank").options:
         kind = {"choices": list(TRUTH)} if option.annotation is bool else {"type": option.annotation}
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         Job(args.scp_dir, args.list, args.job, args.num_jobs),
         ark=f"{stem}.ark",
         scp=f"{stem}.scp",
-        frames=f"{args.out}/utt2num_frames.{args.job}" if TRUTH[args.write_utt2num_frames] else None,
+        frames=f"{stem}.utt2num_frames" if TRUTH[args.write_utt2num_frames] else None,
         compress=args.compress,
         max_skip_share=args.max_skip_share,
         allow_pipes=TRUTH[args.allow_pipes],

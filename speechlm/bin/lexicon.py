@@ -10,7 +10,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", required=True, nargs="+", help="Kaldi text files: an id and the transcript a line")
     parser.add_argument("--out", required=True, help="folder for lexicon.txt, lexicon.json, tokens.txt, tokenizer.json")
     parser.add_argument("--language", default="zh", choices=["zh", "none"], help="normaliser of the text")
-    parser.add_argument("--by", default="char", choices=["char", "word"], help="what an entry of the lexicon is")
+    parser.add_argument(
+        "--by",
+        default="char",
+        choices=["char", "word"],
+        help="entries: characters, or the phrases that decide a reading, too",
+    )
     parser.add_argument("--units", default="syllable", choices=["syllable", "initial_final"], help="what a unit is")
     parser.add_argument("--tones", default="true", choices=["true", "false"], help="tones on the units (5 is neutral)")
     parser.add_argument("--noise_units", action="store_true", help="list the units that pinyin noise can make, too")

@@ -15,7 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", type=int, default=256, help="width")
     parser.add_argument("--layers", type=int, default=4, help="transformer layers")
     parser.add_argument("--heads", type=int, default=4, help="attention heads")
-    parser.add_argument("--kv_heads", type=int, default=0, help="key and value heads (qwen2, llama); 0: as many as heads")
+    parser.add_argument(
+        "--kv_heads", type=int, default=0, help="key and value heads (qwen2, llama); 0: as many as heads"
+    )
     parser.add_argument("--ffn_dim", type=int, default=0, help="width of the feed-forward layers; 0: four times --dim")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random weights")
 
@@ -47,4 +49,6 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     size = (Path(args.out) / "model.safetensors").stat().st_size
-    logging.getLogger("speechlm").info("%s: %s, %d layers of %d, %.1f MB", args.out, args.architecture, args.layers, args.dim, size / 1e6)
+    logging.getLogger("speechlm").info(
+        "%s: %s, %d layers of %d, %.1f MB", args.out, args.architecture, args.layers, args.dim, size / 1e6
+    )

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from kaldialign import edit_distance
 from torch import nn
 
-from speechlm.bin.assemble import answer_encoder, make_dataset, make_prompt
+from speechlm.bin.assemble import answer_encoder, make_dataset, make_prompt, tally, texts_beside
 from speechlm.core.registry import load
 from speechlm.data.collate import collate
 from speechlm.data.dataset import SpeechDataset
@@ -22,7 +21,6 @@ from speechlm.io.expdir import ExpDir
 from speechlm.models.build import build_model, model_kind, options_of
 from speechlm.models.restore import bases_of, facts_of
 from speechlm.report.plots import plot_curves
-from speechlm.scoring.wer import percent, reader
 from speechlm.text.tokens import load_tokenizer
 from speechlm.training.distributed import main_rank, rank, world
 from speechlm.training.optim import OptimOptions
@@ -112,20 +110,13 @@ def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir)
 
     def validate(model: nn.Module) -> dict[str, float]:
         recognizer = Recognizer(model, decode, units=units, words=words, kind=kind)
-        references, hypotheses = [], []
+        pairs: list[tuple[str, str]] = []
         for batch in batches_of(chosen, sizes, decode["batch_seconds"]):
             examples = [dataset.read(index, 0) for index in batch]
-            references += [example.text for example in examples]
-            hypotheses += [nbest[0].text if nbest else "" for nbest in recognizer.recognize(collate(examples))]
-        return {"error": error_rate(references, hypotheses, reader(values["text"]["language"], values["score"]["unit"]))}
+            pairs += texts_beside(examples, recognizer.recognize(collate(examples)))
+        return {"error": tally(pairs, values).rate}
 
     return validate
 
 
 
-
-def error_rate(references: list[str], hypotheses: list[str], read: Callable[[str], list[str]]) -> float:
-    """Give the error rate in percent of texts that `read` cuts into units."""
-    pairs = [(read(one), read(other)) for one, other in zip(references, hypotheses, strict=True)]
-    errors = sum(edit_distance(one, other)["total"] for one, other in pairs)
-    return percent(errors, sum(len(one) for one, _ in pairs))

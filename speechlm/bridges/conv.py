@@ -1,4 +1,4 @@
-"""Strided convolutions, then a projection: the bridge of the released Nue-ASR; with the length rules of unpadded convolutions."""
+"""Strided convolutions and a projection, as in the released Nue-ASR; and the length rules of unpadded convolutions."""
 
 from __future__ import annotations
 

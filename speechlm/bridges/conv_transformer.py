@@ -23,6 +23,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """Take mask and angles as `SelfAttention` does."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask, angles))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 

@@ -64,8 +64,9 @@ class CtcCompressBridge(nn.Module):
     differentiable: the encoder learns through the kept frames and the CTC loss, which must stay on. Before the head
     has learnt anything it predicts blank everywhere, so compression can be switched on late (`warmup_steps`).
 
-    (B, T, dim_in) -> (B, T', dim_out), 1 <= T' <= T for rows with any step. Needs CTC logits with the same lengths. Notes:
-    `kept_ratio` (steps out / steps in), `all_blank` (rows that only the never-empty rule saved), `compressing` (0 or 1).
+    (B, T, dim_in) -> (B, T', dim_out), 1 <= T' <= T for rows with any step. Needs CTC logits with the same lengths.
+    Notes: `kept_ratio` (steps out / steps in), `all_blank` (rows that only the never-empty rule saved), `compressing`
+    (0 or 1).
 
     Options:
         mode: drop_blank keeps frames whose best unit is not blank; avg_runs averages every run of one best unit, blanks
@@ -94,9 +95,8 @@ class CtcCompressBridge(nn.Module):
         if not 0 < threshold <= 1:
             raise ValueError(f"bridge ctc_compress: threshold must be above 0 and at most 1, is {threshold}")
         if warmup_steps < 0 or warmup_stride < 1:
-            raise ValueError(
-                f"bridge ctc_compress: warmup_steps must be >= 0 and warmup_stride >= 1, are {warmup_steps}, {warmup_stride}"
-            )
+            what = f"warmup_steps must be >= 0, is {warmup_steps}; warmup_stride >= 1, is {warmup_stride}"
+            raise ValueError(f"bridge ctc_compress: {what}")
         self.mode, self.threshold = mode, threshold
         self.warmup_steps, self.warmup_stride = warmup_steps, warmup_stride
         self.notes: dict[str, float] = {}
@@ -109,7 +109,9 @@ class CtcCompressBridge(nn.Module):
         if ctc_logits is None:
             raise ValueError("bridge ctc_compress: needs ctc_logits; give the model a head of kind ctc")
         assert ctc_logits.data.shape[:2] == speech.data.shape[:2], "CTC logits and speech must have the same steps"
-        compressed = self._compress(speech, ctc_logits) if self._compressing() else mean_pool(speech, self.warmup_stride)
+        compressed = (
+            self._compress(speech, ctc_logits) if self._compressing() else mean_pool(speech, self.warmup_stride)
+        )
         self.notes["kept_ratio"] = compressed.lens.sum().item() / max(1, speech.lens.sum().item())
         return compressed.with_data(self.output(self.norm(compressed.data)))
 

@@ -22,7 +22,7 @@ class IdentityBridge(nn.Module):
         super().__init__()
         if dim_in != dim_out:
             raise ValueError(
-                f"bridge identity: the encoder's width {dim_in} must be the LLM's {dim_out}; use kind: linear, stride: 1"
+                f"bridge identity: the encoder's width {dim_in} must be the LLM's {dim_out}; use linear with stride 1"
             )
         self.notes: dict[str, float] = {}
 

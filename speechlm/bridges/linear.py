@@ -1,4 +1,4 @@
-"""Pool every few steps into one, then project to the LLM's width; with the grouping and scaling that other bridges share."""
+"""Pool every few steps into one and project to the LLM's width; and what other bridges share: grouping, scaling."""
 
 from __future__ import annotations
 

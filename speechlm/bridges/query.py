@@ -45,6 +45,7 @@ class QueryLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Read memory (N, W, dim_memory) with the queries (N, Q, dim); mask (N, W) says which of it is real."""
         if self.self_norm is not None and self.self_attention is not None:
             x = self.self_norm(queries)
             queries = queries + self.dropout(self.self_attention(x, x, None))
@@ -55,9 +56,8 @@ class QueryLayer(nn.Module):
 class QueryBridge(nn.Module):
     """Every window of `window` steps is read by the same learned queries, and the answers follow each other.
 
-    The Q-Former of BLIP-2 (arXiv 2301.12597) applied window by window, so that the prompt grows with the audio and keeps
-    its order; one of the bridges that arXiv 2406.17272's are compared with. A last incomplete window is read with
-    its real steps only.
+    The Q-Former of BLIP-2 (arXiv 2301.12597) applied window by window, so that the prompt grows with the audio and
+    keeps its order. A last incomplete window is read with its real steps only.
 
     (B, T, dim_in) -> (B, ceil(T / window) * queries, dim_out).
 

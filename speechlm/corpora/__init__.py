@@ -6,4 +6,10 @@ KINDS: dict[str, str] = {
     "fsdd": "speechlm.corpora.fsdd:FsddCorpus",
     "speechocean": "speechlm.corpora.speechocean:SpeechoceanCorpus",
     "hsk": "speechlm.corpora.hsk:HskCorpus",
+    "aishell": "speechlm.corpora.aishell:AishellCorpus",
+    "commonvoice": "speechlm.corpora.commonvoice:CommonvoiceCorpus",
+    "jsut": "speechlm.corpora.jsut:JsutCorpus",
+    "musan": "speechlm.corpora.musan:MusanCorpus",
+    "tedlium": "speechlm.corpora.tedlium:TedliumCorpus",
+    "librispeech": "speechlm.corpora.librispeech:LibrispeechCorpus",
 }

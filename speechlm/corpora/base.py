@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from speechlm.core.errors import UserError
 from speechlm.core.log import progress
-from speechlm.io.files import atomic_dir
+from speechlm.corpora.download import Archive, fetch
+from speechlm.io.files import atomic_dir, atomic_open
 from speechlm.io.tables import write_table
 
 
@@ -21,7 +22,7 @@ class Utterance:
 
     audio: path of a sound file, or a Kaldi pipe "command |". start, end: seconds in a longer recording, whose id is
     `recording`; None for a whole file. channel: from 0, for recordings with several. seconds: duration where the corpus
-    tells it (else it is read from the file's header).
+    tells it (else it is read from the file's header). gender: m or f where the corpus tells it.
     """
 
     id: str
@@ -33,17 +34,20 @@ class Utterance:
     recording: str = ""
     channel: int | None = None
     seconds: float | None = None
+    gender: str = ""
 
 
 class Corpus(ABC):
     """A corpus in the folder `folder`, in the layout of its publisher.
 
     url: where people get it. splits: what `speechlm prepare` makes unless told otherwise. dropped: reason -> number of
-    utterances that were left out, for the report. A kind's options are the keyword-only parameters of its `__init__`.
+    utterances that were left out, for the report. empty_text: True for sounds without words. A kind's options are the
+    keyword-only parameters of its `__init__`.
     """
 
     url: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "dev", "test")
+    empty_text: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,6 +56,18 @@ class Corpus(ABC):
     @abstractmethod
     def utterances(self, split: str) -> Iterator[Utterance]:
         """List the utterances of a split, in any order. Raises UserError if the folder is not the corpus."""
+
+    def archives(self) -> list[Archive]:
+        """List what has to be downloaded; empty where the publisher has no plain archives."""
+        return []
+
+    def fetch(self) -> None:
+        """Download and unpack what is not there. Raises UserError if people have to get the corpus by hand."""
+        archives = self.archives()
+        if not archives:
+            raise UserError(f"--download: nothing can be downloaded here; get the corpus from {self.url}")
+        for archive in archives:
+            fetch(archive, self.folder)
 
     def expected(self, split: str) -> int | None:
         """Give the number of utterances the complete split has, None where that is not known."""
@@ -82,7 +98,9 @@ def write_data_dir(
     The folder appears when all is written. Returns {"utterances", "speakers", "seconds"}. Raises UserError for an id
     that comes twice, for a split without utterances and for audio that cannot be read.
     """
-    tables: dict[str, dict[str, str]] = {name: {} for name in ("wav.scp", "text", "utt2spk", "utt2dur", "segments")}
+    tables: dict[str, dict[str, str]] = {
+        name: {} for name in ("wav.scp", "text", "utt2spk", "utt2dur", "segments", "spk2gender")
+    }
     speakers: dict[str, list[str]] = {}
     seconds = 0.0
     for utterance in progress(utterances, total=total, what=what or str(folder)):
@@ -100,6 +118,8 @@ def write_data_dir(
             end = utterance.start + length
             tables["segments"][utterance.id] = f"{recording} {utterance.start:.3f} {end:.3f}{channel}"
         speakers.setdefault(utterance.speaker, []).append(utterance.id)
+        if utterance.gender:
+            tables["spk2gender"][utterance.speaker] = utterance.gender
     if not tables["text"]:
         raise UserError(f"{folder}: the split has no utterance; check --corpus_dir")
     if tables["segments"] and len(tables["segments"]) != len(tables["text"]):
@@ -148,8 +168,6 @@ def prepare(corpus: Corpus, splits: Iterable[str], data: Path) -> dict[str, dict
         report[split] = {**found, **{f"dropped, {reason}": count for reason, count in corpus.dropped.items()}}
     path = data / "prepared.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    from speechlm.io.files import atomic_open
-
     with atomic_open(path) as file:
         json.dump({**known, **report}, file, ensure_ascii=False, indent=2, sort_keys=True)
         file.write("\n")

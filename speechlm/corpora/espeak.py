@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -67,7 +68,6 @@ class Espeak:
         self._heard = bytearray()
         callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
         self._callback = callback(self._hear)  # the library keeps only a pointer: this reference keeps it alive
-        self.library.espeak_SetSynthCallback(self._callback)
 
     def _short(self, data: str) -> str:
         """Give a path of the data that is short enough: the path itself, or a link in the temporary folder."""
@@ -109,7 +109,10 @@ class Espeak:
         return np.frombuffer(spoken, dtype="<i2")
 
     def sayable(self, texts: list[str], language: str) -> list[bool]:
-        """Tell which texts are spoken in the language itself; others come out as names of English letters."""
+        """Tell which texts are spoken in the language itself; others come out as names of English letters.
+
+        Phonemes in `[[...]]` can always be said.
+        """
         flags = in_child(lambda: bytes(self._is_sayable(text, language) for text in texts))
         return [bool(flag) for flag in flags]
 
@@ -120,6 +123,8 @@ class Espeak:
             self.library.espeak_SetParameter(parameter, value, 0)
 
     def _speak(self, text: str, voice: Voice) -> bytes:
+        # The library knows one callback, also where a process has loaded it twice.
+        self.library.espeak_SetSynthCallback(self._callback)
         self.library.espeak_ng_SetRandSeed(1)
         self._choose(voice)
         given = text.encode() + b"\0"
@@ -129,7 +134,7 @@ class Espeak:
 
     def _is_sayable(self, text: str, language: str) -> bool:
         self._choose(Voice(language))
-        given = ctypes.create_string_buffer(text.encode())
+        given = ctypes.create_string_buffer(re.sub(r"\[\[.*?\]\]", "", text).encode())
         place = ctypes.c_void_p(ctypes.addressof(given))
         found = ""
         while place.value:

@@ -25,6 +25,7 @@ class Take:
     speaker: str
     number: int
     path: Path
+    seconds: float | None = None
 
     @property
     def split(self) -> str:
@@ -51,7 +52,7 @@ class FsddCorpus(Corpus):
             for split in pack.split_dirs():
                 for utterance in pack.utterances(split):
                     if match := ID.fullmatch(utterance.id):
-                        yield Take(int(match[2]), match[1], int(match[3]), Path(utterance.audio))
+                        yield Take(int(match[2]), match[1], int(match[3]), Path(utterance.audio), utterance.seconds)
                     else:
                         self.drop("no id as jackson-7-32")
             return
@@ -67,4 +68,4 @@ class FsddCorpus(Corpus):
         for take in self.takes():
             if take.split == split:
                 name = f"{take.speaker}-{take.digit}-{take.number:02d}"
-                yield Utterance(name, take.speaker, str(take.path), DIGITS[take.digit])
+                yield Utterance(name, take.speaker, str(take.path), DIGITS[take.digit], seconds=take.seconds)

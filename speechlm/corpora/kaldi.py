@@ -16,8 +16,10 @@ class KaldiCorpus(Corpus):
     url = "a folder with data/<split>/{wav.scp,text,utt2spk}"
 
     def split_dirs(self) -> dict[str, Path]:
-        """Find the data directories: split -> folder."""
+        """Find the data directories: split -> folder; a folder that is one itself is the split "all"."""
         root = self.folder / "data" if (self.folder / "data").is_dir() else self.folder
+        if (root / "wav.scp").exists():
+            return {"all": root}
         return {path.parent.name: path.parent for path in sorted(root.glob("*/wav.scp"))}
 
     def utterances(self, split: str) -> Iterator[Utterance]:

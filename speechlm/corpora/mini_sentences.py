@@ -255,13 +255,12 @@ def sentences(count: int, seed: int) -> list[str]:
     Raises UserError if there are not so many sentences.
     """
     patterns = templates()
+    possible = sum(map(combinations, patterns)) // 2  # beyond, finding new ones takes too long
+    if count > possible:
+        raise UserError(f"the built-in templates make {possible} sentences, not {count}; ask for fewer")
     weights = [combinations(pattern) ** 0.4 for pattern in patterns]
     chooser = random.Random(f"sentences {seed}")
     made: dict[str, None] = {}
-    for _ in range(50 * count):
-        if len(made) == count:
-            break
+    while len(made) < count:
         made[fill(chooser.choices(patterns, weights)[0], chooser)] = None
-    if len(made) < count:
-        raise UserError(f"the built-in sentences give {len(made)} different ones, not {count}; ask for fewer")
     return list(made)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from speechlm.core.errors import UserError
+from speechlm.core.log import progress
 from speechlm.data.cache import MemoryCache
 from speechlm.data.select import Limits, Selection, select
 from speechlm.data.sources import Cmvn, Empty, Features, Source, Units, Waves
@@ -106,7 +107,7 @@ class SpeechDataset:
             self.source = Units(self.selection.texts, encode_source)
         else:
             self.source = Empty()
-        self.text_seconds = text_seconds
+        self.text_seconds, self.keep_in_memory = text_seconds, keep_in_memory
 
     @property
     def ids(self) -> list[str]:
@@ -156,7 +157,9 @@ class SpeechDataset:
 
     def preload(self) -> None:
         """Fill the memory cache, so that worker processes started afterwards share it."""
-        for utt in self.ids:
+        if not self.keep_in_memory:
+            return
+        for utt in progress(self.ids, total=len(self), what=f"keeping {self.folder.path} in memory"):
             try:
                 if not self.source.preload(utt):
                     return

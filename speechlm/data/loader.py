@@ -1,4 +1,4 @@
-"""Batches for training and validation: read in worker processes, resumable in O(1), with unreadable utterances counted."""
+"""Batches for training and validation: read in worker processes, resumable in O(1), unreadable utterances counted."""
 
 from __future__ import annotations
 
@@ -164,7 +164,9 @@ class _Reader:
         dead = {int(pid) for pid in re.findall(r"\d+", message)}
         reading = [self.dataset.ids[index] for pid, index in self.places.tolist() if pid in dead and index >= 0]
         where = f"while it read {', '.join(reading)}" if reading else "between two utterances"
-        return f"a data worker died {where} ({message.splitlines()[0]}); look at that file, or at the memory that is left"
+        return (
+            f"a data worker died {where} ({message.splitlines()[0]}); look at that file, or at the memory that is left"
+        )
 
 
 def _same(item: tuple[Batch, dict[str, str]]) -> tuple[Batch, dict[str, str]]:

@@ -84,7 +84,10 @@ class MixedDataset:
     def choose(self, epoch: int) -> np.ndarray:
         """Give the indices of an epoch; they follow from (seed, epoch) alone."""
         return np.concatenate(
-            [start + self._piece(k, count, epoch) for k, (start, count) in enumerate(zip(self.starts, self.counts, strict=False))]
+            [
+                start + self._piece(k, count, epoch)
+                for k, (start, count) in enumerate(zip(self.starts, self.counts, strict=False))
+            ]
         )
 
     def _piece(self, part: int, count: int, epoch: int) -> np.ndarray:

@@ -18,9 +18,9 @@ class DurationSampler:
     """Batches of utterance indices whose padded duration (utterances times the longest) stays within `batch_seconds`.
 
     Utterances of similar duration come together, the batches in random order; both follow from (seed, epoch) alone, so
-    the position (epoch, index) is all there is to save, and going to it costs the same anywhere in the epoch. Every rank
-    gets the same number of batches, and at one step all ranks get batches of similar duration, so that none waits for
-    another. No utterance is dropped or repeated for that (batches are split), unless there are fewer utterances
+    the position (epoch, index) is all there is to save, and going to it costs the same anywhere in the epoch. Every
+    rank gets the same number of batches, and at one step all ranks get batches of similar duration, so that none waits
+    for another. No utterance is dropped or repeated for that (batches are split), unless there are fewer utterances
     than ranks.
 
     seconds: duration of each utterance. max_utterances: 0 for no limit. choose: epoch -> the indices that make it up

@@ -48,9 +48,12 @@ class Selection:
 
     def line(self) -> str:
         """Say in one line what is used and what is left out."""
-        left_out = [f"{len(ids)} {reason} ({ids[0]}{' …' if len(ids) > 1 else ''})" for reason, ids in self.skipped.items()]
+        left_out = [
+            f"{len(ids)} {reason} ({ids[0]}{' …' if len(ids) > 1 else ''})" for reason, ids in self.skipped.items()
+        ]
         total = sum(self.seconds.values())
-        return f"{self.name}: {len(self.ids)} utterances, {clock(total)} of audio; left out: {', '.join(left_out) or 'none'}"
+        told = ", ".join(left_out) or "none"
+        return f"{self.name}: {len(self.ids)} utterances, {clock(total)} of audio; left out: {told}"
 
 
 def select(

@@ -34,7 +34,7 @@ class Source(Protocol):
 
 
 class Features:
-    """Filter bank features (T, D) float32: read from feats.scp, or computed from augmented audio where `fbank` is given."""
+    """Filter bank features (T, D) float32: read from feats.scp, or computed from augmented audio with `fbank`."""
 
     def __init__(
         self,
@@ -46,7 +46,12 @@ class Features:
         cache: MemoryCache,
         allow_pipes: bool,
     ) -> None:
-        self.folder, self.fbank, self.cmvn, self.augmenter, self.cache = folder, fbank, cmvn, augmenter, cache
+        if augmenter and augmenter.changes_wave and not fbank:
+            raise UserError(
+                "augment: speed, noise and reverberation change the audio, stored features do not follow; "
+                "set data.from_audio: true, or take them out of 'augment'"
+            )
+        self.fbank, self.cmvn, self.augmenter, self.cache = fbank, cmvn, augmenter, cache
         self.waves = Waves(folder, rate, augmenter, cache, allow_pipes) if fbank else None
         self.rows = folder.feats_scp or {}
         self.speakers = folder.utt2spk or {}
@@ -84,8 +89,7 @@ class Features:
         if self.cmvn is None:
             return features
         if isinstance(self.cmvn, str):
-            stats = CmvnStats(features.shape[1])
-            stats.accumulate(features)
+            stats = CmvnStats.of(features)
         elif isinstance(self.cmvn, Mapping):
             speaker = self.speakers.get(utt, utt)
             if speaker not in self.cmvn:
@@ -102,7 +106,13 @@ class Waves:
     def __init__(
         self, folder: DataDir, rate: int, augmenter: Augmenter | None, cache: MemoryCache, allow_pipes: bool
     ) -> None:
-        self.folder, self.rate, self.augmenter, self.cache, self.allow_pipes = folder, rate, augmenter, cache, allow_pipes
+        self.folder, self.rate, self.augmenter, self.cache, self.allow_pipes = (
+            folder,
+            rate,
+            augmenter,
+            cache,
+            allow_pipes,
+        )
 
     def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
         """Give augmented audio and its duration, which a change of speed changes."""

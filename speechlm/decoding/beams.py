@@ -1,4 +1,4 @@
-"""The book-keeping of beam search for all slots at once: scores, tokens, ancestors, finished hypotheses.
+"""The book-keeping of beam search for all slots at once: scores, tokens, finished hypotheses.
 
 The rules are those of Hugging Face `generate` (transformers 5.23), slot by slot: an utterance's result never depends on
 what is decoded beside it.
@@ -6,37 +6,65 @@ what is decoded beside it.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from speechlm.decoding.cache import Step
 from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.filters import ban_ends, ban_ngrams, log_norm, penalise_repeats, top_tokens
 from speechlm.decoding.hypothesis import Hypothesis
+from speechlm.decoding.spelling import Spelling
 
-BROKEN = 2
+GOES_ON, ENDED, BROKEN = 0, 1, 2
+
+
+class Rescorer(Protocol):
+    """Adds to the scores of a few candidates of each beam."""
+
+    candidates: int
+    """How many of each beam's best tokens are rescored."""
+
+    def score(self, part: slice, tokens: Tensor) -> Tensor:
+        """Give what to add (n, K, M) to candidate tokens (n, K, M) of the slots."""
+        ...
+
+    def choose(self, part: slice, parents: Tensor, tokens: Tensor) -> None:
+        """Take over the tokens (n, K) that beams have chosen behind their parents (n, K)."""
+        ...
+
+    def leave(self, slot: int, last: int) -> None:
+        """Close a slot; slot `last` moves into its place."""
+        ...
 
 
 class Beams:
     """State of S slots with K beams each; the first `active` slots are in use.
 
-    scores (S, K); tokens and gains (S, K, N): generated tokens and what each added to the score; lens, limits, prompts (S,):
-    tokens so far, the most there may be, steps of the prompt; mask (S, K, C): cache columns of each beam's prompt and
-    ancestors; held (S, C): position in the text of each column; the names with `done_` hold the finished hypotheses.
+    scores (S, K); tokens and gains (S, K, N): generated tokens and what each added to the score; lens, limits (S,): tokens
+    so far and the most there may be; the names with `done_` hold the finished hypotheses, best first.
     """
 
-    _rows = ("scores", "tokens", "gains", "lens", "limits", "prompts", "mask", "held",
+    _rows = ("scores", "tokens", "gains", "lens", "limits",
              "done_scores", "done_tokens", "done_gains", "done_lens", "done_ended", "done_filled")  # fmt: skip
 
-    def __init__(self, options: SearchOptions, end_ids: list[int], slots: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        options: SearchOptions,
+        end_ids: list[int],
+        device: torch.device,
+        spelling: Spelling | None = None,
+        rescorer: Rescorer | None = None,
+    ) -> None:
         self.options = options
+        self.spelling = spelling
+        self.rescorer = rescorer
         self.ends = torch.tensor(end_ids, device=device)
-        # each beam has at most one candidate per end token, so that this many always leave `beam` running ones
+        # each beam has at most one candidate per end token, so this many always leave `beam` running ones
         self.keep = max(2, 1 + len(end_ids)) * options.beam
         self.active = 0
-        self.used = 0
-        beam = options.beam
+        slots, beam = options.batch_slots, options.beam
 
         def empty(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.zeros(slots, *shape, dtype=dtype, device=device)
@@ -44,64 +72,44 @@ class Beams:
         self.scores, self.done_scores = empty(beam, dtype=torch.float32), empty(beam, dtype=torch.float32)
         self.tokens, self.done_tokens = empty(beam, 0), empty(beam, 0)
         self.gains, self.done_gains = empty(beam, 0, dtype=torch.float32), empty(beam, 0, dtype=torch.float32)
-        self.lens, self.limits, self.prompts, self.done_lens = empty(), empty(), empty(), empty(beam)
-        self.mask, self.held = empty(beam, 0, dtype=torch.bool), empty(0)
+        self.lens, self.limits, self.done_lens = empty(), empty(), empty(beam)
         self.done_ended, self.done_filled = empty(beam, dtype=torch.bool), empty(beam, dtype=torch.bool)
 
-    def reserve(self, columns: int, tokens: int) -> None:
-        """Make room for cache columns and for tokens of an answer."""
-        wider = max(0, columns - self.mask.shape[2])
-        self.mask, self.held = pad(self.mask, (0, wider)), pad(self.held, (0, wider))
-        longer = max(0, tokens - self.tokens.shape[2])
-        for name in ("tokens", "gains", "done_tokens", "done_gains"):
-            setattr(self, name, pad(getattr(self, name), (0, longer)))
-
-    def enter(self, prompts: Tensor, limits: Tensor) -> slice:
-        """Open slots for prompts of these lengths; give their place."""
-        part = slice(self.active, self.active + len(prompts))
+    def enter(self, limits: list[int]) -> slice:
+        """Open slots for utterances with these limits; give their place."""
+        longer = max(limits) - self.tokens.shape[2]
+        if longer > 0:
+            for name in ("tokens", "gains", "done_tokens", "done_gains"):
+                setattr(self, name, pad(getattr(self, name), (0, longer)))
+        part = slice(self.active, self.active + len(limits))
         self.active = part.stop
-        self.lens[part], self.limits[part], self.prompts[part] = 0, limits, prompts
-        self.scores[part] = 0
+        self.limits[part] = torch.tensor(limits, device=self.limits.device)
+        self.lens[part], self.scores[part] = 0, 0
         self.done_scores[part], self.done_filled[part] = -torch.inf, False
-        steps = torch.arange(self.mask.shape[2], device=prompts.device)
-        self.mask[part] = (steps < prompts[:, None])[:, None]
-        self.held[part] = steps
-        self.used = max(self.used, int(prompts.max()))
         return part
 
     def leave(self, slot: int) -> None:
-        """Close a slot; the last one moves into its place (the cache must do the same)."""
+        """Close a slot; the last one moves into its place."""
         self.active -= 1
         for name in self._rows:
             rows = getattr(self, name)
             rows[slot] = rows[self.active]
-
-    def step(self) -> Step:
-        """Choose free columns for the newest token of each beam, and say what each may look at."""
-        part, beam = slice(0, self.active), self.options.beam
-        mask = self.mask[part]
-        free = (~mask.any(1)).cumsum(1)  # (A, C) free columns up to here
-        wanted = torch.arange(1, beam + 1, device=mask.device).expand(self.active, -1).contiguous()
-        columns = torch.searchsorted(free, wanted)  # (A, K)
-        places = (self.prompts[part] + self.lens[part] - 1)[:, None].expand(-1, beam)
-        mask.scatter_(2, columns[..., None], True)
-        self.held[part].scatter_(1, columns, places)
-        self.used = int(mask.any(1).any(0).nonzero().max()) + 1
-        view = mask[:, :, : self.used]
-        wall = torch.zeros(view.shape, device=view.device).masked_fill_(~view, -torch.inf)
-        return Step(columns, places, self.used, wall, self.held[part, : self.used])
+        if self.rescorer is not None:
+            self.rescorer.leave(slot, self.active)
 
     def newest(self) -> Tensor:
         """Give the last token of each beam (A, K)."""
         tokens = self.tokens[: self.active]
         return tokens.gather(2, (self.lens[: self.active, None, None] - 1).expand(-1, tokens.shape[1], 1))[..., 0]
 
-    def advance(self, part: slice, logits: Tensor, fresh: bool) -> Tensor:
-        """Go on by one token in the slots of `part`; say of each (n,) if it goes on, has ended, or is BROKEN by a nan.
+    def advance(self, part: slice, logits: Tensor, others: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Go on by one token in the slots of `part`.
 
-        logits: (n, K, V) of the newest token of each beam, or (n, 1, V) after the prompt (`fresh`); overwritten.
+        logits: (n, K, V) of the next token of each beam, or (n, 1, V) right after the prompt; overwritten. others: the same
+        shape, log probabilities to add (of another model, weighted).
+        Gives parents (n, K), and states (n,): GOES_ON, ENDED, or BROKEN by a nan.
         """
-        totals, gains, tokens, parents = self._candidates(part, logits, fresh)
+        totals, gains, tokens, parents = self._candidates(part, logits, others)
         beam, length = self.options.beam, self.lens[part, None] + 1
         hits = torch.isin(tokens, self.ends) | (length >= self.limits[part, None])
         ending = hits[:, :beam] & (totals[:, :beam] > -torch.inf)
@@ -112,34 +120,50 @@ class Beams:
         self.scores[part] = best
         self.tokens[part] = self._extended(part, self.tokens, parents, tokens)
         self.gains[part] = self._extended(part, self.gains, parents, gains)
-        self.mask[part] = self.mask[part].gather(1, parents[..., None].expand(-1, -1, self.mask.shape[2]))
         self.lens[part] += 1
-        return self._ended(part, hits)
+        if self.rescorer is not None:
+            self.rescorer.choose(part, parents, tokens)
+        return parents, self._states(part, hits)
 
-    def _candidates(self, part: slice, logits: Tensor, fresh: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _candidates(self, part: slice, logits: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Find the best continuations: totals, gains, tokens and parents, each (n, keep), best first."""
         slots, beams, _ = logits.shape
         flat = logits.flatten(0, 1).float()  # (n * K, V)
         norm = log_norm(flat)
-        self._filter(part, flat, norm, fresh)
-        values, ids = top_tokens(flat, self.keep)
-        gains = (values - norm).view(slots, -1)  # (n, K * keep)
-        before = self.scores[part, :beams].repeat_interleave(values.shape[1], 1)
-        totals, order = (before + gains).topk(min(self.keep, gains.shape[1]), dim=1)
-        found = [totals, gains.gather(1, order), ids.view(slots, -1).gather(1, order), order // values.shape[1]]
+        self._filter(part, flat, norm)
+        if others is not None:
+            flat += others.flatten(0, 1)
+        values, ids = self._best_tokens(part, flat)
+        gains = (values - norm).view(slots, beams, -1)
+        ids = ids.view(slots, beams, -1)
+        if self.rescorer is not None:
+            gains = gains + self.rescorer.score(part, ids)
+        before = self.scores[part, :beams, None].expand_as(gains)
+        totals, order = (before + gains).flatten(1).topk(min(self.keep, gains[0].numel()), dim=1)
+        found = [totals, gains.flatten(1).gather(1, order), ids.flatten(1).gather(1, order), order // gains.shape[2]]
         short = self.keep - totals.shape[1]
         if short > 0:  # a vocabulary smaller than the candidates wanted
             found = [pad(tensor, (0, short), value=-torch.inf if i == 0 else 0) for i, tensor in enumerate(found)]
-        return tuple(found)
+        return found[0], found[1], found[2], found[3]
 
-    def _filter(self, part: slice, logits: Tensor, norm: Tensor, fresh: bool) -> None:
+    def _best_tokens(self, part: slice, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Choose the tokens (n * K, M) of each beam that are looked at: values and ids."""
+        count = self.keep if self.rescorer is None else max(self.keep, self.rescorer.candidates)
+        if self.spelling is None:
+            return top_tokens(flat, count)
+        beams, lens = len(flat) // (part.stop - part.start), self.lens[part].tolist()
+        rows = self.tokens[part, :beams].tolist()
+        suffixes = [row[:length] for slot, length in zip(rows, lens, strict=True) for row in slot]
+        return self.spelling.top(flat, suffixes, count)
+
+    def _filter(self, part: slice, logits: Tensor, norm: Tensor) -> None:
         """Apply bans and penalties to (n * K, V)."""
         options = self.options
-        lens = self.lens[part].repeat_interleave(1 if fresh else options.beam)
-        tokens = self.tokens[part].flatten(0, 1)
-        if options.repetition_penalty != 1.0 and not fresh:
+        beams = len(logits) // (part.stop - part.start)
+        lens, tokens = self.lens[part].repeat_interleave(beams), self.tokens[part, :beams].flatten(0, 1)
+        if options.repetition_penalty != 1.0:
             penalise_repeats(logits, tokens, lens, options.repetition_penalty, norm if options.beam > 1 else 0.0)
-        if options.no_repeat_ngram and options.no_repeat_unit == "token" and not fresh:
+        if options.no_repeat_ngram and options.no_repeat_unit == "token":
             ban_ngrams(logits, tokens, lens, options.no_repeat_ngram)
         if options.min_tokens:
             ban_ends(logits, lens, self.ends, options.min_tokens)
@@ -169,7 +193,7 @@ class Beams:
             index = best if rows.dim() == 2 else best[..., None].expand(-1, -1, rows.shape[2])
             getattr(self, name)[part] = merged.gather(1, index)
 
-    def _ended(self, part: slice, hits: Tensor) -> Tensor:
+    def _states(self, part: slice, hits: Tensor) -> Tensor:
         """Say which slots have ended, because nothing better can come or nothing at all, and which are BROKEN (n,)."""
         options, full = self.options, self.done_filled[part].all(1)
         far = options.early_stopping == "never" and options.length_penalty > 0
@@ -186,9 +210,10 @@ class Beams:
         lens, ended = self.done_lens[slot].tolist(), self.done_ended[slot].tolist()
         scores, filled = self.done_scores[slot].tolist(), self.done_filled[slot].tolist()
         tokens, gains = self.done_tokens[slot].tolist(), self.done_gains[slot].tolist()
-        found = [
-            Hypothesis(tokens[k][: lens[k]], scores[k], gains[k][: lens[k]], gains[k][lens[k]] if ended[k] else 0.0, ended[k])
-            for k in range(self.options.nbest)
-            if filled[k]
-        ]
+        found = []
+        for k in range(self.options.nbest):
+            if filled[k]:
+                text, end = tokens[k][: lens[k]], gains[k][lens[k]] if ended[k] else 0.0
+                size = self.spelling.trim(text) if self.spelling is not None and self.spelling.valid else len(text)
+                found.append(Hypothesis(text[:size], scores[k], gains[k][:size], end, ended[k]))
         return found or [Hypothesis([], -float("inf"), [], 0.0, False)]

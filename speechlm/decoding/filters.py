@@ -30,14 +30,16 @@ def penalise_repeats(logits: Tensor, tokens: Tensor, lens: Tensor, penalty: floa
     """Make tokens that were already generated less likely (CTRL, arXiv 1909.05858, section 4.1).
 
     A score below 0 is multiplied by the penalty, one above 0 divided. In beam search the score is the log probability, in
-    greedy search the logit, as in Hugging Face `generate`. Each row must hold at least one token.
+    greedy search the logit, as in Hugging Face `generate`.
 
     logits: (R, V), changed in place. norm: (R, 1) what is subtracted from a logit to make it the score.
     """
     real = torch.arange(tokens.shape[1], device=tokens.device) < lens[:, None]
-    tokens = torch.where(real, tokens, tokens[:, :1])
-    scores = logits.gather(1, tokens) - norm
-    logits.scatter_(1, tokens, torch.where(scores < 0, scores * penalty, scores / penalty) + norm)
+    tokens = torch.where(real, tokens, tokens[:, :1])  # padding repeats what the first token's row says
+    before = logits.gather(1, tokens)
+    scores = before - norm
+    after = torch.where(scores < 0, scores * penalty, scores / penalty) + norm
+    logits.scatter_(1, tokens, torch.where(lens[:, None] > 0, after, before))
 
 
 def ban_ends(logits: Tensor, lens: Tensor, ends: Tensor, min_tokens: int) -> None:

@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
-from speechlm.decoding.attention import switched
 from speechlm.decoding.beams import BROKEN, Beams
-from speechlm.decoding.cache import Prefill, SlotCache
 from speechlm.decoding.constraints import SearchOptions
+from speechlm.decoding.ctc_fusion import CtcFusion
+from speechlm.decoding.fusion import LMFusion
 from speechlm.decoding.hypothesis import Hypothesis
+from speechlm.decoding.reader import Reader, plain_model
+from speechlm.decoding.spelling import Spelling
 
 Prompt = tuple[str, Tensor, int]
-_LAYER_TYPES = {"full_attention", "sliding_attention"}
 
 
 class LLMBeamSearch:
     """Beam search with the results of Hugging Face `generate`, for any transformers causal LM with an attention interface.
 
     A prompt is run once, not once per beam; its keys and values are shared by its beams, whose tokens form a tree beside
-    it, so that nothing is copied when beams are reordered (cache.py). Utterances that have ended leave and new ones enter at
-    any step. What is decoded beside an utterance does not change its result.
+    it, so that nothing is copied when beams are reordered (cache.py, tree.py). Utterances that have ended leave and new
+    ones enter at any step. What is decoded beside an utterance does not change its result.
 
-    model: a transformers causal LM in eval mode, bare or wrapped by peft (LoRA).
-    embed: token ids (A, K) -> embeddings (A, K, D).
-    end_ids: tokens that end an answer.
+    model: a transformers causal LM in eval mode, bare or wrapped by peft (LoRA). embed: token ids (...) -> embeddings
+    (..., D). end_ids: tokens that end an answer. pieces: the bytes of every token (spelling.token_pieces), needed by
+    the options no_repeat_unit "character" and valid_text. lm: another LM of the same tokens, whose log probabilities are
+    added. ctc: the CTC head's prefix scores, added.
+    prefill_steps: about how many steps of prompts are run in one go; bounds memory.
     """
 
     def __init__(
         self,
         model: nn.Module,
         embed: Callable[[Tensor], Tensor],
-        end_ids: list[int],
+        end_ids: Sequence[int],
         options: SearchOptions | None = None,
         *,
+        pieces: Sequence[bytes] | None = None,
+        lm: LMFusion | None = None,
+        ctc: CtcFusion | None = None,
         prefill_steps: int = 4096,
     ) -> None:
-        self.model = _plain(model)
+        self.model = model
         self.embed = embed
         self.end_ids = list(end_ids)
         self.options = options or SearchOptions()
+        self.lm = lm
+        self.ctc = ctc
         self.prefill_steps = prefill_steps
+        self.spelling: Spelling | None = None
+        if not self.end_ids:
+            raise UserError("end_ids: must name at least one token that ends an answer")
+        if self.options.needs_spelling:
+            name = "valid_text" if self.options.valid_text else "no_repeat_unit"
+            if pieces is None:
+                raise UserError(f"{name}: needs the bytes that tokens spell; give pieces=token_pieces(tokenizer, vocab_size)")
+            ngram = self.options.no_repeat_ngram if self.options.no_repeat_unit == "character" else 0
+            self.spelling = Spelling(pieces, self.end_ids, ngram=ngram, valid=self.options.valid_text)
 
-    def search(self, prompts: Seq, max_tokens: list[int]) -> list[list[Hypothesis]]:
-        """Decode prompts (B, T, D), padded on the right; max_tokens (B) limits count the end token.
+    def search(self, prompts: Seq, max_tokens: Sequence[int]) -> list[list[Hypothesis]]:
+        """Decode prompts (B, T, D), padded on the right; max_tokens (B) are limits that count the end token.
 
-        Gives for each utterance its `nbest` hypotheses, best first.
+        Gives for each utterance its `nbest` hypotheses, best first. Its id, in errors and fusion, is its number.
         """
         rows = prompts.rows()
         if len(max_tokens) != len(rows):
@@ -59,30 +76,13 @@ class LLMBeamSearch:
         return [found[str(i)] for i in range(len(rows))]
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[str, list[Hypothesis]]]:
-        """Decode (id, prompt (T, D), max_tokens) one after another, `batch_slots` at a time; yield them as they end.
+        """Decode (id, prompt (T, D), max_tokens), `batch_slots` at a time; yield (id, hypotheses) in the order they end.
 
-        Prompts are taken from the iterator only when there is room. Sort them by duration: utterances that stand beside
-        each other then cost no padding and end at about the same time. Raises ValueError, with the id, for a prompt that
-        cannot be decoded.
+        Prompts are taken from the iterator only when there is room, so a corpus needs no more memory than its slots. Sort
+        them by duration, then those that stand beside each other end at about the same time. Raises ValueError, with the
+        id, for a prompt that cannot be decoded.
         """
-        if self.model.training:
-            raise ValueError("LLMBeamSearch: the model is in training mode (dropout); call model.eval() first")
-        yield from _Run(self).results(iter(prompts))
-
-
-def _plain(model: nn.Module) -> nn.Module:
-    """Unwrap peft (its adapters sit inside the layers) and refuse models that this search cannot decode exactly."""
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        raise UserError("LLMBeamSearch: peft prompt learning changes the cache; merge it or use LoRA")
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    name = type(plain).__name__
-    if not getattr(plain, "_supports_attention_backend", False):
-        raise UserError(f"LLMBeamSearch: {name} has no exchangeable attention in transformers; use a Llama-like model")
-    text = plain.config.get_text_config()
-    foreign = set(getattr(text, "layer_types", None) or []) - _LAYER_TYPES
-    if foreign:
-        raise UserError(f"LLMBeamSearch: {name} has layers of type {', '.join(sorted(foreign))}; only attention is known")
-    return plain
+        return _Run(self).results(iter(prompts))
 
 
 class _Run:
@@ -91,11 +91,12 @@ class _Run:
     def __init__(self, search: LLMBeamSearch) -> None:
         self.search = search
         self.options = search.options
-        self.cache = SlotCache(search.options.batch_slots)
-        self.beams: Beams | None = None
+        self.model = plain_model(search.model)
         self.ids: list[str] = []
+        self.readers: list[Reader] = []
 
     def results(self, prompts: Iterator[Prompt]) -> Iterator[tuple[str, list[Hypothesis]]]:
+        """Fill the slots, go on by one token, empty what has ended, until nothing is left."""
         more = True
         while more or self.ids:
             if more and len(self.ids) < self.options.batch_slots:
@@ -113,62 +114,61 @@ class _Run:
             prompt = next(prompts, None)
             if prompt is None:
                 return batch, False
+            self._start(prompt[1].device)
             self._check(*prompt)
             batch.append(prompt)
             steps += len(prompt[1])
         return batch, True
 
+    def _start(self, device: torch.device) -> None:
+        """Make the state when the first prompt tells the device."""
+        if self.readers:
+            return
+        search, slots, beam = self.search, self.options.batch_slots, self.options.beam
+        self.readers = [Reader(self.model, search.embed, slots, beam, device)]
+        if search.lm is not None:
+            self.readers.append(search.lm.reader(slots, beam, device))
+        self.ctc = search.ctc.start(slots, beam, device) if search.ctc is not None else None
+        self.beams = Beams(self.options, search.end_ids, device, search.spelling, self.ctc)
+
     def _check(self, name: str, prompt: Tensor, limit: int) -> None:
+        """Refuse what cannot be decoded, by the utterance's id."""
         if prompt.dim() != 2 or not len(prompt):
             raise ValueError(f"{name}: a prompt must be (T, D) with T > 0, is {tuple(prompt.shape)}")
         if limit < 1:
             raise ValueError(f"{name}: max_tokens must be at least 1, is {limit}")
-        most = getattr(self.search.model.config.get_text_config(), "max_position_embeddings", None)
+        most = self.readers[0].max_positions
         if most and len(prompt) + limit - 1 > most:
             raise ValueError(f"{name}: prompt of {len(prompt)} steps and {limit} tokens exceed the LLM's {most} positions")
 
-    @torch.inference_mode()
     def _enter(self, batch: list[Prompt]) -> tuple[int, list[int]]:
-        """Run the prompts, packed one after another, and let the best first tokens begin their beams."""
-        device = batch[0][1].device
-        if self.beams is None:
-            self.beams = Beams(self.options, self.search.end_ids, self.options.batch_slots, device)
-        lens = [len(prompt) for _, prompt, _ in batch]
-        limits = [limit for _, _, limit in batch]
-        self._reserve(max(lens) + self.options.beam * 8, max(limits))
-        ends = torch.tensor(lens, device=device).cumsum(0)
-        first = len(self.ids)
-        plan = Prefill([(first + i, end - lens[i], end) for i, end in enumerate(ends.tolist())])
-        places = torch.cat([torch.arange(n, device=device) for n in lens])[None]
-        rows = torch.cat([prompt for _, prompt, _ in batch])[None]  # (1, sum of T, D)
-        logits = self._forward(rows, places, plan, ends - 1)[0]  # (n, V)
-        part = self.beams.enter(torch.tensor(lens, device=device), torch.tensor(limits, device=device))
-        self.ids += [name for name, _, _ in batch]
-        return first, self.beams.advance(part, logits[:, None], True).tolist()
+        """Read prompts and let the best first tokens begin their beams."""
+        names, prompts, limits = [list(column) for column in zip(*batch, strict=True)]
+        logits = self.readers[0].enter(prompts)
+        others = None
+        if self.search.lm is not None:
+            others = self.search.lm.weigh(self.readers[1].enter(self.search.lm.prompts(len(batch))), logits.shape[-1])
+        if self.ctc is not None:
+            self.ctc.enter(names)
+        part = self.beams.enter(limits)
+        self.ids += names
+        return part.start, self._advance(part, logits[:, None], others[:, None] if others is not None else None)
 
-    @torch.inference_mode()
     def _go_on(self) -> tuple[int, list[int]]:
         """One token more for every beam of every utterance."""
-        beams = self.beams
-        assert beams is not None
-        self._reserve(beams.used + self.options.beam, 0)
-        plan = beams.step()
-        logits = self._forward(self.search.embed(beams.newest()), plan.places, plan, 0)  # (A, K, V)
-        return 0, beams.advance(slice(0, beams.active), logits, False).tolist()
+        newest = self.beams.newest()
+        logits = self.readers[0].step(newest)
+        others = None
+        if self.search.lm is not None:
+            others = self.search.lm.weigh(self.readers[1].step(newest), logits.shape[-1])
+        return 0, self._advance(slice(0, self.beams.active), logits, others)
 
-    def _reserve(self, columns: int, tokens: int) -> None:
-        assert self.beams is not None
-        self.cache.reserve(columns)
-        self.beams.reserve(self.cache.columns, tokens)
-
-    def _forward(self, rows: Tensor, places: Tensor, plan: object, keep: Tensor | int) -> Tensor:
-        self.cache.plan = plan
-        model = self.search.model
-        with switched(model):
-            output = model(
-                inputs_embeds=rows, position_ids=places, past_key_values=self.cache, use_cache=True, logits_to_keep=keep, plan=plan
-            )
-        return output.logits
+    @torch.inference_mode()
+    def _advance(self, part: slice, logits: Tensor, others: Tensor | None) -> list[int]:
+        parents, states = self.beams.advance(part, logits, others)
+        for reader in self.readers:
+            reader.reorder(part, parents)
+        return states.tolist()
 
     def _leave(self, first: int, states: list[int]) -> list[tuple[str, list[Hypothesis]]]:
         """Take the hypotheses of slots that have ended and close the gaps."""
@@ -182,11 +182,10 @@ class _Run:
 
     @torch.inference_mode()
     def _close(self, slot: int) -> list[Hypothesis]:
-        beams = self.beams
-        assert beams is not None
-        hypotheses = beams.take(slot)
-        beams.leave(slot)
-        self.cache.move(beams.active, slot, beams.used)
+        hypotheses = self.beams.take(slot)
+        self.beams.leave(slot)
+        for reader in self.readers:
+            reader.leave(slot)
         last = self.ids.pop()
         if slot < len(self.ids):
             self.ids[slot] = last

@@ -48,7 +48,7 @@ class CachedEncoder(nn.Module):
         """Check the width and pass the outputs on."""
         if speech.data.shape[-1] != self.dim:
             raise UserError(
-                f"the features have width {speech.data.shape[-1]}, the cached {self.key.kind} encoder gives {self.dim}; "
+                f"the features have width {speech.data.shape[-1]}, the cached {self.key.kind} encoder {self.dim}; "
                 "use data directories whose feats.scp speechlm encode has made"
             )
         return speech.zero_padding()

@@ -24,8 +24,9 @@ class PlmEncoder(nn.Module):
     that size, and with others a frozen LM is next to the identity. `notes` tells input_rms, embedding_rms and
     update_ratio, the RMS of what the layers have added over that of their input.
 
-    Which steps may see which is given to every layer as a whole mask, in every batch: some architectures (GPT-2,
-    GPT-NeoX) ignore `is_causal`, and without padding no mask means a causal one. The constructor proves it by a probe.
+    Which steps may see which is told by a whole mask in every batch, also without padding: `config.is_causal` alone is
+    lost on the way through from_pretrained and by older transformers, and where it is, no mask means a causal one. The
+    constructor proves by a probe that the architecture follows.
 
     Seq (B, T, dim_in) -> Seq (B, ceil(T / subsampling), dim), dim being the LM's; with `front: none` T stays.
 
@@ -44,7 +45,7 @@ class PlmEncoder(nn.Module):
         input_dropout: dropout on the layers' input.
         dtype: type of the loaded weights; bfloat16 halves the memory of a frozen encoder.
         attention: attention in transformers: sdpa or eager.
-        gradient_checkpointing: compute activations again in the backward pass to save memory.
+        gradient_checkpointing: save memory by computing activations again in the backward pass, in trained layers.
     """
 
     source = "feats"

@@ -35,7 +35,7 @@ class SslEncoder(nn.Module):
         spec_augment: mask spans of the convolutional features in training, as the checkpoint's configuration says.
         dtype: type of the loaded weights; bfloat16 halves the memory of a frozen encoder.
         attention: attention in transformers: sdpa (which WavLM does not have), eager, or the best there is.
-        gradient_checkpointing: compute activations again in the backward pass to save memory.
+        gradient_checkpointing: save memory by computing activations again in the backward pass, in trained layers.
     """
 
     source = "wave"

@@ -32,7 +32,7 @@ class WhisperEncoder(nn.Module):
             checkpoint was trained on.
         dtype: type of the loaded weights; bfloat16 halves the memory of a frozen encoder.
         attention: attention in transformers: sdpa or eager.
-        gradient_checkpointing: compute activations again in the backward pass to save memory.
+        gradient_checkpointing: save memory by computing activations again in the backward pass, in trained layers.
     """
 
     source = "wave"
@@ -77,6 +77,8 @@ class WhisperEncoder(nn.Module):
         windows = wave.reshape(rows * count, size)
         starts = size * torch.arange(count, device=wave.device)
         used = (starts < speech.lens[:, None]).flatten().nonzero()[:, 0]  # windows that hold audio
+        if not len(used):
+            return Seq(wave.new_zeros(rows, 0, self.dim), torch.zeros_like(speech.lens))
         encoded = self._encode(windows[used])  # (W, window, D)
         data = encoded.new_zeros(rows * count, self.window, self.dim).index_copy(0, used, encoded)
         lens = -(-speech.lens // SAMPLES_PER_STEP)

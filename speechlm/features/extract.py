@@ -59,7 +59,8 @@ def features_of(config: str | None, given: dict[str, Any]) -> Fbank:
         values = dict(read.values.get("features") or {})
         for name in values:
             if name not in names and name not in NOT_FBANK:
-                raise UserError(f"{read.place(f'features.{name}')}: features.{name}: unknown option; {nearest(name, names)}")
+                place = read.place(f"features.{name}")
+                raise UserError(f"{place}: features.{name}: unknown option; {nearest(name, names)}")
     values.update(given)
     return Fbank(**{name: value for name, value in values.items() if name in names})
 
@@ -102,8 +103,9 @@ def extract(
                 lengths.write(f"{utt} {len(features)}\n")
         if len(skipped) > max_skip_share * len(ids):
             raise UserError(too_many(skipped, len(ids), max_skip_share, job.data))
-    logger.info("%s: %d utterances, %d skipped, %d features a frame", scp, len(ids) - len(skipped), len(skipped), fbank.dim)
-    return len(ids) - len(skipped)
+    written = len(ids) - len(skipped)
+    logger.info("%s: %d utterances, %d skipped, %d features a frame", scp, written, len(skipped), fbank.dim)
+    return written
 
 
 def features_of_utterance(
@@ -112,7 +114,8 @@ def features_of_utterance(
     """Compute (T, D) of one utterance, or raise UserError."""
     samples, rate = read(utt)
     if rate < fbank.rate and not allow_upsample:
-        raise UserError(f"sampled at {rate} Hz, the features want {fbank.rate} Hz; use --rate {rate} or --allow_upsample true")
+        cure = f"use --rate {rate} or --allow_upsample true"
+        raise UserError(f"sampled at {rate} Hz, the features want {fbank.rate} Hz; {cure}")
     features = fbank(resample(samples, rate, fbank.rate))
     if not len(features):
         raise UserError(f"too short: {len(samples) / rate:.3f} s, one frame needs {fbank.length / fbank.rate:.3f} s")

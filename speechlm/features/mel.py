@@ -10,7 +10,7 @@ WINDOWS = ("povey", "hamming", "hanning", "rectangular", "blackman", "sine")
 
 
 def window_function(kind: str, size: int, blackman: float = 0.42) -> np.ndarray:
-    """The window's (size,) values, float64. "povey" is Kaldi's own: a Hann window to the power 0.85, zero at both ends."""
+    """The window's values (size,) float64. "povey" is Kaldi's own: Hann's to the power 0.85, zero at both ends."""
     turn = 2 * np.pi * np.arange(size) / (size - 1)
     if kind == "povey":
         return (0.5 - 0.5 * np.cos(turn)) ** 0.85
@@ -49,7 +49,7 @@ def mel_filters(num_mels: int, fft_size: int, rate: float, low_freq: float, high
     filters = np.minimum((place - left) / (centre - left), (right - place) / (right - centre)).clip(min=0)
     empty = np.flatnonzero(filters.sum(axis=0) == 0)
     if len(empty):
-        raise UserError(f"num_mels: {num_mels} bins are too many here: bin {empty[0]} catches no line of the spectrum; take fewer")
+        raise UserError(f"num_mels: {num_mels} are too many: bin {empty[0]} catches no line of the spectrum; take fewer")
     return filters
 
 

@@ -1,4 +1,4 @@
-"""The transducer's predictor, which has read the units so far, and its joiner, which scores the next one at each step."""
+"""The transducer's predictor, which reads the units so far, and its joiner, which scores the next one at each step."""
 
 from __future__ import annotations
 

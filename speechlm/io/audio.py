@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from speechlm.core.errors import UserError
-from speechlm.io.files import atomic_path
+from speechlm.io.files import atomic_open
 from speechlm.io.resample import resample
 
 
@@ -27,6 +27,7 @@ class AudioInfo:
 
     @property
     def seconds(self) -> float:
+        """Length in seconds."""
         return self.frames / self.rate
 
 
@@ -86,7 +87,7 @@ def pick_channel(samples: np.ndarray, channel: int | None, location: str) -> np.
     """(N, C) -> (N,)."""
     channels = samples.shape[1]
     if channel is None and channels > 1:
-        raise UserError(f"{location}: {channels} channels; choose one (fifth column of segments) or mix them down first")
+        raise UserError(f"{location}: {channels} channels; choose one (fifth column of segments) or mix them down")
     if channel is not None and not 0 <= channel < channels:
         raise UserError(f"{location}: no channel {channel}, it has {channels} (counted from 0); correct the channel")
     return np.ascontiguousarray(samples[:, channel or 0])
@@ -208,6 +209,5 @@ def duration(location: str, *, allow_pipes: bool = False) -> float:
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     """Write (N,) in [-1, 1] as 16-bit wav, atomically; what lies outside is clipped."""
     whole = np.clip(np.round(np.asarray(samples, dtype=np.float32) * 32768.0), -32768, 32767).astype(np.int16)
-    with atomic_path(path) as temporary:
-        with open(temporary, "wb") as file:
-            soundfile.write(file, whole, rate, format="WAV", subtype="PCM_16")
+    with atomic_open(path, "wb") as file:
+        soundfile.write(file, whole, rate, format="WAV", subtype="PCM_16")

@@ -9,7 +9,7 @@ import numpy as np
 
 from speechlm.core.errors import UserError
 from speechlm.io.segments import Segment, number, parse_segment
-from speechlm.io.tables import read_table
+from speechlm.io.tables import Fault, read_table
 
 
 class DataDir:
@@ -71,7 +71,7 @@ class DataDir:
         return self.table("utt2num_frames")
 
     def ids(self) -> list[str]:
-        """Utterance ids in C order: of utt2spk, else of the first of text, segments, feats.scp, wav.scp that is there."""
+        """Utterance ids in C order: of utt2spk, else of the first of text, segments, feats.scp, wav.scp there is."""
         for name in ("utt2spk", "text", "segments", "feats_scp", "wav_scp"):
             table = getattr(self, name)
             if table is not None:
@@ -109,16 +109,71 @@ class DataDir:
         )[0]
 
     def seconds(self, allow_pipes: bool = False) -> dict[str, float]:
-        """Utterance id -> duration: from utt2dur where it is there, else from segments, else from the audio's headers."""
+        """Utterance id -> duration: from utt2dur where it is there, else from segments, else from the audio."""
         if self.utt2dur is not None:
             return {utt: number(value, utt, f"{self.path}/utt2dur") for utt, value in self.utt2dur.items()}
+        return {utt: self.measure(utt, allow_pipes) for utt in self.ids()}
+
+    def measure(self, utt: str, allow_pipes: bool = False) -> float:
+        """Seconds of an utterance: of its segment, else of its audio by the header.
+
+        Raises: UserError as `io.audio.duration`, and where a table lacks the utterance.
+        """
         from speechlm.io.audio import duration
 
-        found = {}
-        for utt in self.ids():
-            part = self.segment(utt)
-            end = part.end
-            if end is None:
-                end = duration(self.location(part.recording), allow_pipes=allow_pipes)
-            found[utt] = end - part.start
-        return found
+        part = self.segment(utt)
+        if part.end is not None:
+            return part.end - part.start
+        return duration(self.location(part.recording), allow_pipes=allow_pipes) - part.start
+
+
+def validate(
+    path: Path | str,
+    *,
+    need_text: bool = True,
+    need_wav: bool = True,
+    need_feats: bool = False,
+    allow_empty_text: bool = False,
+    allow_pipes: bool = False,
+    check_audio: bool = True,
+    warnings: bool = False,
+) -> list[Fault]:
+    """Examine a data directory; give all its faults, none for a sound one.
+
+    need_text, need_wav, need_feats: the files that must be there besides utt2spk and spk2utt.
+    check_audio: read the header of every recording (about 0.1 ms each on a local disk).
+    warnings: give the faults that Kaldi goes on after, too (rule "speaker-prefix").
+
+    Raises: UserError when there is no such folder.
+    """
+    from speechlm.io.checks import Checker
+
+    checker = Checker(DataDir(path).path, allow_empty_text, allow_pipes)
+    checker.need("utt2spk", "write it: a line 'utterance speaker' for each utterance")
+    checker.need("spk2utt", f"run utils/fix_data_dir.sh {path}")
+    for wanted, name, fix in (
+        (need_text, "text", "write it: a line 'utterance transcript' for each utterance"),
+        (need_wav, "wav.scp", "write it: a line 'recording path' for each recording"),
+        (need_feats, "feats.scp", "run the feature stage"),
+    ):
+        if wanted:
+            checker.need(name, fix)
+    checker.check_ids()
+    checker.check_speakers()
+    if check_audio:
+        checker.check_audio()
+    checker.check_feats()
+    return checker.faults(warnings)
+
+
+def fix(path: Path | str, *, allow_empty_text: bool = False) -> list[str]:
+    """Mend what can be mended in a data directory; give what was changed or dropped and why, nothing for a sound one.
+
+    Lines that break a rule are dropped (of duplicates the later ones), the tables are cut down to the utterances that
+    all have, sorted, and spk2utt is made again. Files that change are kept in `.backup`.
+
+    Raises: UserError when nothing would be left, or utt2spk is missing; then nothing is changed.
+    """
+    from speechlm.io.fix import Fixer
+
+    return Fixer(DataDir(path).path, allow_empty_text).run()

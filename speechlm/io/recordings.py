@@ -1,4 +1,4 @@
-"""Read the utterances of a data directory one after another, each recording only once while its segments follow each other."""
+"""Read utterances one after another, each recording only once while its segments follow each other."""
 
 from __future__ import annotations
 

@@ -29,12 +29,13 @@ def resample(samples: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray
     from scipy.signal import resample_poly  # a second to import, so only where a rate really differs
 
     up, down = ratio.numerator, ratio.denominator
-    return resample_poly(np.asarray(samples, dtype=np.float32), up, down, window=sinc_filter(up, down)).astype(np.float32)
+    wave = resample_poly(np.asarray(samples, dtype=np.float32), up, down, window=sinc_filter(up, down))
+    return wave.astype(np.float32)
 
 
 @lru_cache(maxsize=16)
 def sinc_filter(up: int, down: int) -> np.ndarray:
-    """The low-pass filter at `up` times the input rate, an odd number of taps, sum 1 (resample_poly multiplies by `up`)."""
+    """The low-pass filter at `up` times the input rate: an odd number of taps of sum 1; scipy multiplies them by `up`."""
     widest = max(up, down)
     half = int(np.ceil(ZEROS * widest / ROLLOFF))
     time = np.arange(-half, half + 1)

@@ -27,7 +27,8 @@ def parse_segment(value: str, utt: str, place: str) -> Segment:
     """
     fields = value.split()
     if len(fields) not in (3, 4):
-        raise UserError(f"{place}: {utt!r} has {len(fields) + 1} fields; write: utterance recording start end [channel]")
+        form = "utterance recording start end [channel]"
+        raise UserError(f"{place}: {utt!r} has {len(fields) + 1} fields; write: {form}")
     start = number(fields[1], utt, place)
     end = None if fields[2] in ("-1", "-1.0") else number(fields[2], utt, place)
     if end is not None and end <= start:

@@ -92,7 +92,8 @@ def order_fault(before: str, row: Row, file: str) -> Fault:
 
 def duplicate_fault(row: Row, first: int, file: str) -> Fault:
     """Say that the id of `row` stands on line `first` already."""
-    return Fault(file, row.line, "duplicate-id", "ids must be unique; remove one", f"duplicate id {row.key!r} (line {first})")
+    detail = f"duplicate id {row.key!r} (first in line {first})"
+    return Fault(file, row.line, "duplicate-id", "ids must be unique; remove one", detail)
 
 
 def iter_table(path: Path | str, *, values: bool = False) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from speechlm.core.errors import UserError
-from speechlm.io.files import atomic_path
+from speechlm.io.files import FULL, atomic_path
 
 # What makes a model give other outputs: weights, configuration, and the tokenizer's files.
 HASHED = {".safetensors", ".bin", ".pt", ".json", ".yaml", ".model", ".txt"}
@@ -37,7 +38,7 @@ def save_weights(path: Path | str, tensors: dict[str, Tensor], metadata: dict[st
         except SafetensorError as error:
             # The library wraps the system's error in a text of its own.
             if "code: 28" in str(error) or "StorageFull" in str(error):
-                raise UserError(f"{path}: cannot be written: no space is left on the disk; free some and run again") from error
+                raise UserError(f"{path}: cannot be written: {FULL[errno.ENOSPC]}") from error
             raise
 
 
@@ -56,7 +57,7 @@ def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def content_hash(path: Path | str) -> str:
-    """Hash a checkpoint's content: sha256 over a file, or over the weights, configuration and tokenizer files of a folder.
+    """Hash a checkpoint: sha256 over a file, or over the weights, configuration and tokenizer files of a folder.
 
     The names of the files count, the folder's own name and its place do not. Hexadecimal.
     """

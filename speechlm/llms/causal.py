@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from speechlm.core.seq import Seq
 from speechlm.llms.tokenizer import check_reachable
-from speechlm.nn.pretrained import load_pretrained
+from speechlm.nn.pretrained import load_pretrained, recompute_activations
 
 
 class CausalLLM(nn.Module):
@@ -23,7 +23,8 @@ class CausalLLM(nn.Module):
     Options:
         checkpoint: Hugging Face name or folder with config.json and model.safetensors.
         dtype: type of the loaded weights; auto takes the checkpoint's own.
-        attention: implementation of attention in transformers: sdpa, eager or flash_attention_2.
+        attention: implementation of attention in transformers: sdpa, eager or flash_attention_2; auto takes the best
+            that the architecture has.
         gradient_checkpointing: compute activations again in the backward pass; saves memory while the LLM itself is
             trained (LoRA or full), a frozen LLM in eval mode keeps its activations.
     """
@@ -33,7 +34,7 @@ class CausalLLM(nn.Module):
         *,
         checkpoint: str,
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
-        attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
+        attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto",
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class CausalLLM(nn.Module):
         check_reachable(checkpoint)
         self.model: Any = load_pretrained(AutoModelForCausalLM, checkpoint, dtype=dtype, attention=attention)
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            recompute_activations(self.model)
         weight: Tensor = self.model.get_input_embeddings().weight
         self.vocab_size, self.dim = weight.shape
         self.embedding_rms = weight.detach().float().square().mean().sqrt().item()

@@ -13,7 +13,7 @@ from torch import Tensor
 from speechlm.core.batch import Batch
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
-from speechlm.llms.tokenizer import check_reachable, load_llm_tokenizer
+from speechlm.llms.tokenizer import load_llm_tokenizer
 from speechlm.nn.pretrained import load_pretrained
 from speechlm.text.context import Context, ConversationContext
 
@@ -118,11 +118,12 @@ class TextTeacher:
         pool: Literal["mean", "first"] = "mean",
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     ) -> None:
-        from transformers import AutoModel
+        from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-        check_reachable(checkpoint)
         self.tokenizer = load_llm_tokenizer(checkpoint)
-        self.model: Any = load_pretrained(AutoModel, checkpoint, dtype=dtype, attention="sdpa").eval().requires_grad_(False)
+        auto_class = AutoModelForCausalLM if self.tokenizer.mask_token_id is None else AutoModelForMaskedLM
+        whole = load_pretrained(auto_class, checkpoint, dtype=dtype, attention="auto")
+        self.model: Any = whole.base_model.eval().requires_grad_(False)  # without the head over the vocabulary
         self.encode, self.strategy, self.num_layers, self.mask, self.pool = encode, layers, num_layers, mask, pool
         total = self.model.config.num_hidden_layers
         layer_map(layers, total, num_layers)
@@ -137,9 +138,13 @@ class TextTeacher:
     def _check(self, context: int, direction: str, sides: Sequence[Sequence[str]] | None) -> None:
         name = self.tokenizer.name_or_path
         if not self.tokenizer.is_fast:
-            raise UserError(f"teacher '{name}': needs a fast tokenizer (tokenizer.json), which knows where each piece stands")
+            raise UserError(
+                f"teacher '{name}': needs a fast tokenizer (tokenizer.json), which knows where each piece stands"
+            )
         if not 0 <= self.mask < 1 or self.pool not in ("mean", "first"):
-            raise UserError(f"teacher: mask must be from 0 to below 1 and pool mean or first, are {self.mask}, {self.pool}")
+            raise UserError(
+                f"teacher: mask must be from 0 to below 1 and pool mean or first, are {self.mask}, {self.pool}"
+            )
         if context and sides is None:
             raise UserError("teacher: context needs to know which utterances follow each other (segments or utt2spk)")
         masked_lm = self.tokenizer.mask_token_id is not None
@@ -185,8 +190,9 @@ class TextTeacher:
 
     def _room(self) -> int:
         """Pieces that fit between the special tokens."""
-        limit = int(getattr(self.model.config, "max_position_embeddings", 512))
-        return limit - len(self.before) - len(self.after)
+        # RoBERTa's table has two positions more than it can use; its tokenizer knows.
+        limit = min(getattr(self.model.config, "max_position_embeddings", 512), self.tokenizer.model_max_length)
+        return int(limit) - len(self.before) - len(self.after)
 
     def _input(self, utterance: str, pieces: list[int], masking: bool) -> tuple[list[int], int]:
         """Put context and special tokens around the pieces; give the ids and where the pieces start."""
@@ -232,7 +238,9 @@ class Teachers:
     @property
     def notes(self) -> dict[str, float]:
         """The teachers' notes, numbered."""
-        return {f"{name}_{i}": value for i, teacher in enumerate(self.teachers) for name, value in teacher.notes.items()}
+        return {
+            f"{name}_{i}": value for i, teacher in enumerate(self.teachers) for name, value in teacher.notes.items()
+        }
 
     def __call__(self, batch: Batch) -> list[tuple[Seq, Seq]]:
         """Give the pairs of all teachers."""

@@ -94,7 +94,9 @@ def make_tiny_llm(
 
     kv_heads, ffn_dim = kv_heads or heads, ffn_dim or 4 * dim
     if dim % heads or (dim // heads) % 2 or heads % kv_heads:
-        raise UserError(f"dim {dim} must be an even multiple of heads {heads}, and heads a multiple of kv_heads {kv_heads}")
+        raise UserError(
+            f"dim {dim} must be an even multiple of heads {heads}, and heads a multiple of kv_heads {kv_heads}"
+        )
     if architecture in ("gpt2", "gpt_neox") and kv_heads != heads:
         raise UserError(f"architecture {architecture} has no separate kv_heads; leave it at {heads}")
     kept = [text for text in texts if text]

@@ -27,19 +27,22 @@ def check_reachable(checkpoint: str) -> None:
         if isinstance(try_to_load_from_cache(checkpoint, "config.json"), str):
             return
     except ValueError:
-        raise UserError(f"checkpoint '{checkpoint}': no such folder, and no name of the hub's form; {help_line}") from None
+        raise UserError(
+            f"checkpoint '{checkpoint}': no such folder, and no name of the hub's form; {help_line}"
+        ) from None
     try:
         if constants.HF_HUB_OFFLINE:
             raise ConnectionError("offline mode is on")
         get_session().head(constants.ENDPOINT, timeout=5)
     except Exception as error:  # the HTTP library under the hub's client has changed more than once
         raise UserError(
-            f"checkpoint '{checkpoint}': no such folder here, and {constants.ENDPOINT} cannot be reached ({error}); {help_line}"
+            f"checkpoint '{checkpoint}': no such folder here, and {constants.ENDPOINT} cannot be reached ({error}); "
+            f"{help_line}"
         ) from None
 
 
 def load_llm_tokenizer(checkpoint: str) -> Any:
-    """Load the tokenizer of a Hugging Face name or directory; `trust_remote_code` is never given.
+    """Load the tokenizer of a Hugging Face name or directory; no code of the checkpoint is ever run.
 
     A checkpoint whose tokenizer_config.json says that tokenizer.json is all there is, is taken at its word:
     transformers 5 would build a Qwen2 tokenizer around the vocabulary of any model of that architecture, and silently
@@ -54,12 +57,14 @@ def load_llm_tokenizer(checkpoint: str) -> Any:
     local = Path(checkpoint).is_dir()
     try:
         declared = get_tokenizer_config(checkpoint, local_files_only=local).get("tokenizer_class")
-        loader: Any = PreTrainedTokenizerFast if declared in _GENERIC else AutoTokenizer
-        return loader.from_pretrained(checkpoint, local_files_only=local)
+        if declared in _GENERIC:
+            return PreTrainedTokenizerFast.from_pretrained(checkpoint, local_files_only=local)
+        return AutoTokenizer.from_pretrained(checkpoint, local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"checkpoint '{checkpoint}': no tokenizer in it ({' '.join(str(error).split())[:300]}); it needs tokenizer.json "
-            "(or tokenizer.model) and tokenizer_config.json"
+            f"checkpoint '{checkpoint}': no tokenizer in it ({reason}); it needs tokenizer.json (or tokenizer.model) "
+            "and tokenizer_config.json"
         ) from error
 
 
@@ -88,8 +93,8 @@ def check_fits(tokenizer: Any, vocab_size: int) -> None:
     largest = max(tokenizer.get_vocab().values())
     if largest >= vocab_size:
         raise UserError(
-            f"tokenizer '{tokenizer.name_or_path}': its largest id is {largest}, but the LLM has {vocab_size} embeddings; "
-            "tokenizer and model must come from the same checkpoint"
+            f"tokenizer '{tokenizer.name_or_path}': its largest id is {largest}, but the LLM has {vocab_size} "
+            "embeddings; tokenizer and model must come from the same checkpoint"
         )
 
 

@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from speechlm.core.batch import Batch, Output
+from speechlm.core.seq import mask_of
 
 
 def steps_needed(targets: Tensor, lens: Tensor) -> Tensor:
     """Count the steps (B,) that CTC needs: one per unit, and a blank between two equal neighbours."""
-    index = torch.arange(1, targets.shape[1], device=targets.device)
-    repeated = (targets[:, 1:] == targets[:, :-1]) & (index[None, :] < lens[:, None])
+    later = mask_of(lens, targets.shape[1])[:, 1:]
+    repeated = (targets[:, 1:] == targets[:, :-1]) & later
     return lens + repeated.sum(1)
 
 
@@ -39,13 +40,13 @@ class CtcLoss:
             raise ValueError("loss ctc: the model gives no ctc_logits; give it a head of kind ctc")
         if batch.targets is None:
             raise ValueError("loss ctc: the batch has no targets; the dataset needs a token list (text.tokens)")
-        logits, targets = output.ctc_logits, batch.targets
+        logits, targets = output.ctc_logits.zero_padding(), batch.targets
         alignable = logits.lens >= steps_needed(targets.data, targets.lens)
         output.notes["ctc_dropped"] = float((~alignable).sum().item())
         wide = logits.data if logits.data.dtype == torch.float64 else logits.data.float()
         losses = F.ctc_loss(
             wide.log_softmax(-1).transpose(0, 1),  # (T, B, V)
-            targets.data,
+            F.pad(targets.data, (0, 1)),  # a batch of empty transcripts must not be (B, 0)
             logits.lens,
             targets.lens,
             reduction="none",

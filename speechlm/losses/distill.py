@@ -20,7 +20,8 @@ class Teach(Protocol):
 
     notes: dict[str, float]
 
-    def __call__(self, batch: Batch) -> list[tuple[Seq, Seq]]: ...
+    def __call__(self, batch: Batch) -> list[tuple[Seq, Seq]]:
+        """Give the K pairs."""
 
 
 class DistillLoss:
@@ -52,7 +53,7 @@ class DistillLoss:
         taught = self.teach(batch)
         if len(taught) != len(output.representations):
             raise ValueError(
-                f"loss distill: the teachers give {len(taught)} representations, the model {len(output.representations)}"
+                f"loss distill: teachers give {len(taught)} representations, the model {len(output.representations)}"
             )
         output.notes.update(self.teach.notes)
         pairs = list(zip(output.representations, taught, strict=True))
@@ -64,9 +65,13 @@ class DistillLoss:
         """Distance of each word (N,)."""
         index = positions.zero_padding().data
         if index.numel() and int(index.max()) >= student.data.shape[1]:
-            raise ValueError(f"loss distill: a word ends at unit {int(index.max())}, the model has {student.data.shape[1]}")
+            raise ValueError(
+                f"loss distill: a word ends at unit {int(index.max())}, the model has {student.data.shape[1]}"
+            )
         wide = torch.promote_types(student.data.dtype, torch.float32)
-        picked = student.data.gather(1, index[..., None].expand(-1, -1, student.data.shape[-1]))[positions.mask].to(wide)
+        picked = student.data.gather(1, index[..., None].expand(-1, -1, student.data.shape[-1]))[positions.mask].to(
+            wide
+        )
         wanted = values.data[positions.mask].detach().to(wide)
         if self.normalise:
             wanted = F.layer_norm(wanted, wanted.shape[-1:])

@@ -39,6 +39,8 @@ class MatchingLoss(nn.Module):
         attention_dim: width of the learned queries and keys of projection, 0 for 256; must be 0 for the others.
     """
 
+    needs_dim: bool = True
+
     def __init__(
         self,
         dim: int,
@@ -52,7 +54,9 @@ class MatchingLoss(nn.Module):
     ) -> None:
         super().__init__()
         if attention not in ("dot", "scaled", "normalised", "projection"):
-            raise ValueError(f"loss matching: attention must be dot, scaled, normalised or projection, is {attention!r}")
+            raise ValueError(
+                f"loss matching: attention must be dot, scaled, normalised or projection, is {attention!r}"
+            )
         if mse_over not in ("mean", "sum", "relative"):
             raise ValueError(f"loss matching: mse_over must be mean, sum or relative, is {mse_over!r}")
         if temperature < 0 or mse < 0 or cosine < 0 or mse + cosine == 0:
@@ -73,7 +77,9 @@ class MatchingLoss(nn.Module):
         valid = text.mask & (speech.lens > 0)[:, None]  # (B, U)
         read = (weights @ speech.data)[valid]  # (N, D)
         wanted = text.data[valid]
-        total = self.mse * self._squared_error(read, wanted) + self.cosine * (1 - F.cosine_similarity(read, wanted, dim=-1))
+        total = self.mse * self._squared_error(read, wanted) + self.cosine * (
+            1 - F.cosine_similarity(read, wanted, dim=-1)
+        )
         self._note(output, weights.detach()[valid], speech.lens, valid)
         return total.sum(), valid.sum()
 

@@ -38,10 +38,10 @@ def rnnt_losses(logits: Tensor, steps: Tensor, targets: Seq) -> Tensor:
 class TransducerLoss:
     """-log p(units | speech) of an RNN transducer, summed over utterances.
 
-    The logits (B, T, U + 1, V) are the largest tensor of the training. With `chunk` they are brought to fp32, and their
-    gradient made, for a few utterances at a time, each cut to its own longest T and U; the backward pass computes a chunk
-    again instead of keeping it. Utterances without an encoder step add neither loss nor count and are told in the
-    notes: `transducer_dropped`.
+    The logits (B, T, U + 1, V) are the largest tensor of the training. With `chunk` they are brought to fp32, and
+    their gradient made, for a few utterances at a time, each cut to its own longest T and U; the backward pass
+    computes a chunk again instead of keeping it. Utterances without an encoder step add neither loss nor count and are
+    told in the notes: `transducer_dropped`.
 
     Options:
         per: what the sum is a mean over in the end: tokens (an empty transcript counts as one) or utterances.

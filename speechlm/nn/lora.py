@@ -43,6 +43,7 @@ def add_lora(
 
     names = _target_names(model, layers, targets)
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names)
+    config.fan_in_fan_out = any(isinstance(model.get_submodule(name), _conv1d()) for name in names)
     config.base_model_name_or_path = getattr(getattr(model, "config", None), "name_or_path", None)
     on_meta = any(p.is_meta for p in model.parameters())
     model.requires_grad_(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import _kaldialign as kaldi  # the compiled half of kaldialign: its Python half renumbers every call, four times slower
 import numpy as np
@@ -15,10 +15,6 @@ CELLS = 1 << 19
 """Cells of the tables that are filled together."""
 DIAGONAL, DELETION, INSERTION = 0, 1, 2
 
-Columns = tuple[list[int], list[int]]
-"""An alignment: the reference's and the hypothesis's numbers, of equal length, with 0 for gaps."""
-Errors = list[tuple[int, int]]
-Item = TypeVar("Item")
 
 
 class Counts(NamedTuple):
@@ -40,6 +36,19 @@ class Counts(NamedTuple):
         return self.words - self.substitutions - self.deletions
 
 
+class Alignment(NamedTuple):
+    """Columns of a reference and a hypothesis side by side, 0 for a gap, and the places where they differ."""
+
+    ref: list[int]
+    hyp: list[int]
+    places: list[int]
+
+    def errors(self) -> list[tuple[int, int]]:
+        """Give the pairs that differ."""
+        ref, hyp = self.ref, self.hyp
+        return [(ref[place], hyp[place]) for place in self.places]
+
+
 class Vocabulary(dict[str, int]):
     """Numbers for the units of a test set, given out as they are met; 0 is the gap of an alignment."""
 
@@ -55,29 +64,29 @@ class Vocabulary(dict[str, int]):
 
     def encode(self, units: Iterable[str]) -> list[int]:
         """Give the numbers of the units."""
-        return [self[unit] for unit in units]
+        return list(map(self.__getitem__, units))
 
 
-def align(refs: Sequence[Sequence[int]], hyps: Sequence[Sequence[int]]) -> list[Columns]:
+def align(refs: Sequence[Sequence[int]], hyps: Sequence[Sequence[int]]) -> list[Alignment]:
     """Pair the numbers of each hypothesis with its reference's as Kaldi's `align-text` does; 0 stands for a gap.
 
     Among alignments of equal cost Kaldi walks back from the end and prefers a substitution, then a deletion. kaldialign
     prefers an insertion, so its alignments are not those of Kaldi's reports; and many utterances at a time in numpy
     are faster. The tables of utterances of like length are filled together.
     """
-    found: list[Columns] = [([], [])] * len(refs)
+    found: list[Alignment] = [Alignment([], [], [])] * len(refs)
     open_ = []
     for index, (ref, hyp) in enumerate(zip(refs, hyps, strict=True)):
         if ref == hyp:
-            found[index] = (list(ref), list(hyp))
+            found[index] = Alignment(list(ref), list(hyp), [])
         else:
             open_.append(index)
     open_.sort(key=lambda index: (len(refs[index]), len(hyps[index])))
     while open_:
         batch = _batch(open_, refs, hyps)
         open_ = open_[len(batch) :]
-        for index, columns in zip(batch, _align([refs[i] for i in batch], [hyps[i] for i in batch])):
-            found[index] = columns
+        for index, alignment in zip(batch, _align([refs[i] for i in batch], [hyps[i] for i in batch])):
+            found[index] = alignment
     return found
 
 
@@ -100,7 +109,7 @@ def _padded(rows: list[Sequence[int]], value: int) -> tuple[np.ndarray, np.ndarr
     return table, lens
 
 
-def _align(refs: list[Sequence[int]], hyps: list[Sequence[int]]) -> list[Columns]:
+def _align(refs: list[Sequence[int]], hyps: list[Sequence[int]]) -> list[Alignment]:
     ref, ref_lens = _padded(refs, -1)
     hyp, hyp_lens = _padded(hyps, -2)
     moves = _moves(ref, hyp)
@@ -115,14 +124,18 @@ def _align(refs: list[Sequence[int]], hyps: list[Sequence[int]]) -> list[Columns
     walked.reverse()  # those of shorter alignments stand still at the start: pairs of two gaps in front
     left = np.stack([a for a, _ in walked], axis=1)
     right = np.stack([b for _, b in walked], axis=1)
-    starts = ((left == GAP_ID) & (right == GAP_ID)).sum(axis=1).tolist()
-    return [(a[start:], b[start:]) for start, a, b in zip(starts, left.tolist(), right.tolist())]
+    starts = ((left == GAP_ID) & (right == GAP_ID)).sum(axis=1)
+    rows, places = np.nonzero(left != right)
+    ends = np.searchsorted(rows, columns, side="right").tolist()
+    places = (places - starts[rows]).tolist()
+    table = zip(left.tolist(), right.tolist(), starts.tolist(), [0, *ends], ends)
+    return [Alignment(a[start:], b[start:], places[low:high]) for a, b, start, low, high in table]
 
 
 def _moves(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
     """Fill the tables of edit distances; give the move that leads to each cell (ref length + 1, hyp length + 1, B)."""
     height, width, size = len(ref) + 1, len(hyp) + 1, ref.shape[1]
-    kind = np.int16 if height + width < 32_000 else np.int32
+    kind = np.int8 if height + width < 120 else np.int16 if height + width < 32_000 else np.int32
     steps = np.arange(width, dtype=kind)[:, None]
     moves = np.empty((height, width, size), dtype=np.int8)
     moves[0], moves[:, 0] = INSERTION, DELETION
@@ -141,15 +154,10 @@ def _moves(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
     return moves
 
 
-def differences(left: Iterable[Item], right: Iterable[Item]) -> list[tuple[Item, Item]]:
-    """Keep the pairs of an alignment that are errors."""
-    return [(ref, hyp) for ref, hyp in zip(left, right) if ref != hyp]
-
-
 def split(words: int, errors: Iterable[tuple[object, object]], gap: object = GAP_ID) -> Counts:
     """Count the errors of one alignment as it stands (Kaldi's `#csid`).
 
-    words: length of the reference. errors: its `differences`.
+    words: length of the reference. errors: the pairs that differ.
     """
     insertions = deletions = substitutions = 0
     for ref, hyp in errors:

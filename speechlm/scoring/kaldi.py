@@ -11,30 +11,12 @@ from typing import NamedTuple
 
 from speechlm.core.errors import UserError
 from speechlm.io.files import atomic_open
-from speechlm.scoring.align import GAP, GAP_ID, Columns, Counts, Errors, Vocabulary, split
-from speechlm.scoring.ops import Ops, Row
+from speechlm.scoring.align import GAP, GAP_ID, Alignment, Counts, Vocabulary, split
+from speechlm.scoring.ops import Ops
 from speechlm.scoring.significance import Interval
-from speechlm.scoring.wer import Tally
+from speechlm.scoring.wer import Tally, added
 
 SPEAKER_WIDTH, FIELD_WIDTH = 15, 10
-
-
-class _Cells(dict[tuple[int, int], tuple[str, str, str]]):
-    """The three cells of an alignment's column, centred; substitutions are not kept, there are too many of them."""
-
-    def __init__(self, units: list[str]) -> None:
-        super().__init__()
-        self.units = units
-
-    def __missing__(self, pair: tuple[int, int]) -> tuple[str, str, str]:
-        ref, hyp = self.units[pair[0]], self.units[pair[1]]
-        same = pair[0] == pair[1]
-        op = "C" if same else "I" if pair[0] == GAP_ID else "D" if pair[1] == GAP_ID else "S"
-        width = max(len(ref), len(hyp))
-        cells = (centre(ref, width), centre(hyp, width), centre(op, width))
-        if op != "S":
-            self[pair] = cells
-        return cells
 
 
 def centre(text: str, width: int) -> str:
@@ -47,28 +29,40 @@ class PerUtt:
     """Format of `per_utt`: three aligned rows and the counts of each utterance."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.cells = _Cells(vocabulary.units)
+        self.units = vocabulary.units
+        self.correct: list[str] = []  # the cell `C` under each unit
+        self.wrong = {op: [centre(op, width) for width in range(80)] for op in "SDI"}
 
-    def text(self, utt: str, columns: Columns, counts: Counts) -> str:
+    def text(self, utt: str, alignment: Alignment, counts: Counts) -> str:
         """Write the four lines of an utterance."""
-        cells = self.cells
-        made = [cells[pair] for pair in zip(*columns)]
-        refs, hyps, ops = map("  ".join, zip(*made)) if made else ("", "", "")
+        units, correct = self.units, self.correct
+        if len(correct) < len(units):
+            correct += [centre("C", len(unit)) for unit in units[len(correct) :]]
+        refs = [units[number] for number in alignment.ref]
+        hyps = refs.copy()
+        ops = [correct[number] for number in alignment.ref]
+        for place in alignment.places:
+            right = alignment.hyp[place]
+            ref, hyp = refs[place], units[right]
+            op = "I" if alignment.ref[place] == GAP_ID else "D" if right == GAP_ID else "S"
+            width, room = len(ref), len(hyp)
+            if width < room:
+                width, refs[place] = room, centre(ref, room)
+            hyps[place] = hyp if room == width else centre(hyp, width)
+            ops[place] = self.wrong[op][width] if width < 80 else centre(op, width)
+        join = "  ".join
         csid = f"{counts.correct} {counts.substitutions} {counts.insertions} {counts.deletions}"
-        return f"{utt} ref  {refs}\n{utt} hyp  {hyps}\n{utt} op   {ops}\n{utt} #csid {csid}\n"
+        return f"{utt} ref  {join(refs)}\n{utt} hyp  {join(hyps)}\n{utt} op   {join(ops)}\n{utt} #csid {csid}\n"
 
 
 def write_per_spk(path: Path, speakers: dict[str, Tally]) -> None:
     """Write `per_spk`: counts and percentages of every speaker, and their sum."""
     width = max(SPEAKER_WIDTH, *map(len, speakers))
-    total = Tally()
+    total = added(speakers.values())
     names = ["#SENT", "#WORD", "Corr", "Sub", "Ins", "Del", "Err", "S.Err"]
     lines = [f"{'SPEAKER':<{width}} id  " + " ".join(f"{name:>{FIELD_WIDTH}}" for name in names)]
     for speaker in sorted(speakers):
-        tally = speakers[speaker]
-        lines += _speaker_lines(f"{speaker:<{width}}", tally)
-        for name, value in vars(tally).items():
-            setattr(total, name, getattr(total, name) + value)
+        lines += _speaker_lines(f"{speaker:<{width}}", speakers[speaker])
     lines += _speaker_lines(f"{'SUM':<{width}}", total)
     with atomic_open(path) as file:
         file.write("\n".join(lines) + "\n")
@@ -96,44 +90,52 @@ class KaldiReports:
         self.details = self.scoring / f"{prefix}_details"
         self.ops = Ops(vocabulary)
         self.speakers: dict[str, Tally] = {}
-        self.top: list[Row] = []
         self._format = PerUtt(vocabulary)
         self._stack = ExitStack()
 
     def __enter__(self) -> KaldiReports:
-        open_ = self._stack.enter_context
-        self._per_utt = open_(atomic_open(self.details / "per_utt"))
-        self._refs = open_(atomic_open(self.scoring / "test_filt.txt"))
-        self._hyps = open_(atomic_open(self.scoring / "hyp_filt.txt"))
+        places = [self.details / "per_utt", self.scoring / "test_filt.txt", self.scoring / "hyp_filt.txt"]
+        self._files = [self._stack.enter_context(atomic_open(place)) for place in places]
+        self._lines: list[list[str]] = [[], [], []]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, utt: str, speaker: str, ref: list[int], columns: Columns, errors: Errors) -> None:
-        """Write one utterance: its alignment, and those pairs of it that are errors."""
+    def add(self, utt: str, speaker: str, ref: list[int], alignment: Alignment) -> None:
+        """Write one utterance, as its alignment counts it."""
+        errors = alignment.errors()
         counts = split(len(ref), errors)
-        self._per_utt.write(self._format.text(utt, columns, counts))
+        self._lines[0].append(self._format.text(utt, alignment, counts))
         tally = self.speakers.get(speaker)
         if tally is None:
             tally = self.speakers[speaker] = Tally()
         tally.add(counts)
         self.ops.add(ref, errors)
 
-    def texts(self, utt: str, ref: list[str], hyp: list[str]) -> None:
+    def texts(self, utt: str, ref: str, hyp: str) -> None:
         """Write what was compared, after normalisation."""
-        self._refs.write(f"{utt} {' '.join(ref)}\n")
-        self._hyps.write(f"{utt} {' '.join(hyp)}\n")
+        self._lines[1].append(f"{utt} {ref}\n")
+        self._lines[2].append(f"{utt} {hyp}\n")
+
+    def flush(self) -> None:
+        """Put the lines of the utterances since the last time into the files."""
+        for file, lines in zip(self._files, self._lines):
+            file.write("".join(lines))
+            lines.clear()
 
     def finish(self, tally: Tally, interval: Interval) -> str:
         """Write what needs the sums; give back the `%WER` line with the path, as in `best_wer`."""
         write_per_spk(self.details / "per_spk", self.speakers)
-        self.top = self.ops.write(self.details / "ops")
+        self.ops.write(self.details / "ops")
         bounds = f"[ {interval.low:.2f}, {interval.high:.2f} ]"
         _write(self.details / f"{self.prefix}_bootci", f"Set1: %WER {interval.mean:.2f} 95% Conf Interval {bounds}\n")
         place = self.folder / f"{self.prefix}_{self.tag}"
-        scored = f"Scored {tally.utterances} sentences, {tally.missing} not present in hyp.\n"
-        _write(place, f"{tally.line()}\n%SER {tally.sentence_rate:.2f} [ {tally.wrong} / {tally.utterances} ]\n{scored}")
+        sentences = f"%SER {tally.sentence_rate:.2f} [ {tally.wrong} / {tally.utterances} ]"
+        scored = f"Scored {tally.utterances} sentences, {tally.missing} not present in hyp."
+        _write(place, f"{tally.line()}\n{sentences}\n{scored}\n")
         door = self.scoring / place.name
         door.unlink(missing_ok=True)
         os.symlink(f"../{place.name}", door)

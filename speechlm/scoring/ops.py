@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from speechlm.io.files import atomic_open
-from speechlm.scoring.align import GAP, GAP_ID, Errors, Vocabulary
+from speechlm.scoring.align import GAP, GAP_ID, Vocabulary
 
 OP_NAMES = ("correct", "deletion", "insertion", "substitution")
 WORD_WIDTH = 16
-EVENTS = 1 << 20
-KEPT = 1000
+EVENTS = 1 << 18
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 Row = tuple[str, str, str, int]
 """(operation, reference, hypothesis, count)"""
@@ -30,7 +29,7 @@ class Ops:
         self.fresh_errors = array("Q")  # ref << 32 | hyp
         self.errors: list[tuple[np.ndarray, np.ndarray]] = []  # keys and how often, a block at a time
 
-    def add(self, ref: list[int], errors: Errors) -> None:
+    def add(self, ref: list[int], errors: list[tuple[int, int]]) -> None:
         """Count one utterance: its reference, and the pairs of its alignment that are errors."""
         self.fresh_words.extend(ref)
         self.fresh_errors.extend([a << 32 | b for a, b in errors])
@@ -39,7 +38,8 @@ class Ops:
 
     def _pack(self) -> None:
         if len(self.units) > len(self.spoken):
-            self.spoken = np.concatenate([self.spoken, np.zeros(2 * len(self.units) - len(self.spoken), dtype=np.int64)])
+            more = np.zeros(2 * len(self.units) - len(self.spoken), dtype=np.int64)
+            self.spoken = np.concatenate([self.spoken, more])
         self.spoken += np.bincount(np.frombuffer(self.fresh_words, dtype=np.uint32), minlength=len(self.spoken))
         self.errors.append(np.unique(np.frombuffer(self.fresh_errors, dtype=np.uint64), return_counts=True))
         self.fresh_words, self.fresh_errors = array("I"), array("Q")
@@ -60,42 +60,39 @@ class Ops:
         np.subtract.at(correct, refs[refs != GAP_ID], counts[refs != GAP_ID])
         return correct
 
-    def rows(self) -> Iterator[Row]:
-        """Give all rows, each operation from the most frequent down, then by name."""
+    def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Give all rows in Kaldi's order: operation (index in OP_NAMES), reference, hypothesis, count."""
         keys, counts = self._errors()
         correct = self._correct(keys, counts)
-        refs, hyps = (keys >> SHIFT).astype(np.int64), (keys & LOW).astype(np.int64)
         good = np.flatnonzero(correct)
-        yield from self._named("correct", good, good, correct[good])
-        kinds = np.where(refs == GAP_ID, 2, np.where(hyps == GAP_ID, 1, 3))
-        for kind in (1, 2, 3):
-            chosen = kinds == kind
-            yield from self._named(OP_NAMES[kind], refs[chosen], hyps[chosen], counts[chosen])
+        refs = np.concatenate([good, (keys >> SHIFT).astype(np.int64)])
+        hyps = np.concatenate([good, (keys & LOW).astype(np.int64)])
+        counts = np.concatenate([correct[good], counts])
+        ops = np.where(refs == hyps, 0, np.where(hyps == GAP_ID, 1, np.where(refs == GAP_ID, 2, 3)))
+        rank = np.empty(len(self.units), dtype=np.int64)
+        rank[sorted(range(len(self.units)), key=self.units.__getitem__)] = np.arange(len(self.units))
+        order = np.lexsort((rank[hyps], rank[refs], -counts, ops))
+        return ops[order], refs[order], hyps[order], counts[order]
 
-    def _named(self, op: str, refs: np.ndarray, hyps: np.ndarray, counts: np.ndarray) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
+        """Give all rows, each operation from the most frequent down, then by name."""
         units = self.units
-        for much in np.unique(counts)[::-1]:  # one frequency after the other: sorting names all at once costs memory
-            chosen = counts == much
-            named = [(units[a], units[b]) for a, b in zip(refs[chosen].tolist(), hyps[chosen].tolist())]
-            for ref, hyp in sorted(named):
-                yield op, ref, hyp, int(much)
+        for op, ref, hyp, much in zip(*(column.tolist() for column in self.table())):
+            yield OP_NAMES[op], units[ref], units[hyp], much
 
-    def write(self, path: Path) -> list[Row]:
-        """Write `ops`; give back its rows, the most frequent 1,000 of each operation."""
-        keys, counts = self._errors()
-        gaps = bool(((keys >> SHIFT == GAP_ID) | (keys & LOW == GAP_ID)).any())
+    def write(self, path: Path) -> None:
+        """Write `ops` as Kaldi does: all rows, the columns as wide as the longest word, 16 at the most."""
+        ops, refs, hyps, counts = self.table()
+        gaps = bool(((refs == GAP_ID) | (hyps == GAP_ID)).any())
         width = min(max([len(unit) for unit in self.units[1:]] + [len(GAP) if gaps else 0]), WORD_WIDTH)
-        digits = len(str(max([*counts.tolist(), self._correct(keys, counts).max()])))
-        kept: list[Row] = []
-        seen = dict.fromkeys(OP_NAMES, 0)
+        digits = len(str(counts.max(initial=0)))
+        names = [f"{unit:>{width}}" for unit in self.units]
+        heads = [f"{op:<12}  " for op in OP_NAMES]
         with atomic_open(path) as file:
-            for row in self.rows():
-                op, ref, hyp, much = row
-                file.write(f"{op:<12}  {ref:>{width}}    {hyp:>{width}}    {much:>{digits}}\n")
-                seen[op] += 1
-                if seen[op] <= KEPT:
-                    kept.append(row)
-        return kept
+            for start in range(0, len(ops), EVENTS):
+                block = (column[start : start + EVENTS].tolist() for column in (ops, refs, hyps, counts))
+                for op, ref, hyp, much in zip(*block):
+                    file.write(f"{heads[op]}{names[ref]}    {names[hyp]}    {much:>{digits}}\n")
 
 
 def _merged(blocks: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -55,7 +55,9 @@ def _rates(values: np.ndarray, replications: int, seed: int) -> np.ndarray:
     return sums
 
 
-def bootstrap_interval(words: Sequence[int], errors: Sequence[int], replications: int = REPLICATIONS, seed: int = 0) -> Interval:
+def bootstrap_interval(
+    words: Sequence[int], errors: Sequence[int], replications: int = REPLICATIONS, seed: int = 0
+) -> Interval:
     """Give the 95 % interval of an error rate as Kaldi's `compute-wer-bootci` does.
 
     Utterances are drawn with replacement; mean +- 1.96 standard deviations of the rate (Bisani and Ney 2004, Bootstrap

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from speechlm.text.normalize import HAN, Language, normalize
 
 Unit = Literal["word", "char", "mixed"]
 PREFIX: dict[str, str] = {"word": "wer", "char": "cer", "mixed": "mer"}
-"""What the files of a unit are called: `wer_best`, `cer_details`; mixed gives the mixed error rate of code-switching."""
+"""What the files of a unit are called: `wer_best`, `cer_details`; mixed is the mixed error rate of code-switching."""
 
 KANA = "\u3040-\u30ff\u31f0-\u31ff"
 MIXED = re.compile(rf"[{HAN}{KANA}]|[^\s{HAN}{KANA}]+")
@@ -106,6 +106,15 @@ class Tally:
             f"{self.deletions} del, {self.substitutions} sub ]"
         )
         return line + " [PARTIAL]" if self.missing else line
+
+
+def added(tallies: Iterable[Tally]) -> Tally:
+    """Give the sum of tallies."""
+    total = Tally()
+    for tally in tallies:
+        for name, value in vars(tally).items():
+            setattr(total, name, getattr(total, name) + value)
+    return total
 
 
 def percent(part: float, whole: float) -> float:

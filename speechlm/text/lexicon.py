@@ -18,9 +18,10 @@ from speechlm.text.pinyin import Scheme, Word, words
 class Lexicon:
     """Entries and statistics of a text.
 
-    entries: (word or character, readings) -> how often. known: by what the readings of the characters were found (see
-    `Word.known`) -> how many characters. guessed: heteronyms that stood in no known phrase and got their most frequent
-    reading. unread: characters without a reading.
+    by: what an entry is; "word" keeps the phrases of the pinyin dictionary together (it lists those that decide the
+    reading of a heteronym), everything else is a character. entries: (word or character, readings) -> how often.
+    known: by what the readings of the characters were found (see `Word.known`) -> how many characters. guessed:
+    heteronyms that stood in no known phrase and got their most frequent reading. unread: characters without a reading.
     """
 
     by: Literal["char", "word"] = "char"

@@ -13,7 +13,7 @@ DEFAULT_TEMPLATE = "{bos}{speech}{text}{eos}"
 SPEECH, TEXT = "{speech}", "{text}"
 ROLES = ("{bos}", "{eos}")
 SLOT = re.compile(r"(\{[^{}]*\})")
-SPECIAL = re.compile(r"(<\|[^<>|]+\|>|</?[A-Za-z_][\w.:-]*>|\[[A-Z][A-Z_0-9]*\])")
+SPECIAL = re.compile(r"<\|[^<>|]+\|>|</?[A-Za-z_][\w.:-]*>|\[[A-Z][A-Z_0-9]*\]")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class PromptTemplate:
         token and is none.
         """
 
+        # The tokenizer's own names count as special whatever they look like; longer ones first.
+        names = [re.escape(name) for name in sorted(special, key=len, reverse=True)]
+        marks = re.compile(f"({'|'.join([*names, SPECIAL.pattern])})")
+
         def ids(part: str) -> list[int]:
             if part == "{bos}":
                 return [] if bos is None else [bos]
@@ -95,10 +99,10 @@ class PromptTemplate:
                     raise UserError(f"prompt {self.template!r}: the tokenizer has no end token for {{eos}}; name one")
                 return [eos]
             found = []
-            for piece in filter(None, SPECIAL.split(part)):
+            for piece in filter(None, marks.split(part)):
                 if piece in special:
                     found.append(special[piece])
-                elif SPECIAL.fullmatch(piece):
+                elif marks.fullmatch(piece):
                     known = ", ".join(sorted(special)[:20]) or "none"
                     raise UserError(f"prompt {self.template!r}: {piece} is no token of the tokenizer; it has {known}")
                 else:

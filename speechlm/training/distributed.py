@@ -1,4 +1,4 @@
-"""Several processes that train one model: who am I, sums over all, one word for all. With one process nothing happens."""
+"""Several processes that train one model: who am I, sums over all, one word for all. One process needs none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a step goes wrong: a loss that is not finite is skipped, counted and written down; too little memory is explained."""
+"""When a step goes wrong: what is not finite is skipped, counted and written down; too little memory is explained."""
 
 from __future__ import annotations
 
@@ -45,14 +45,18 @@ class BadSteps:
         path = self.folder / f"step-{step}.rank-{rank()}.json"
         with atomic_open(path) as file:
             json.dump(self._record(step, batches, result, names, norm), file, ensure_ascii=False, indent=1)
-        LOGGER.warning("step %d skipped: loss or gradient is not finite (%d so far); its utterances: %s", step, self.total, path)
+        LOGGER.warning(
+            "step %d skipped: loss or gradient is not finite (%d so far); its utterances: %s", step, self.total, path
+        )
         if self.in_a_row >= self.limit:
             raise UserError(
                 f"{self.in_a_row} steps in a row were not finite, the last is {step}; lower optim.lr, set optim.clip, "
                 f"use precision bf16 or fp32, and look at the utterances in {self.folder}"
             )
 
-    def _record(self, step: int, batches: list[Batch], result: StepResult, names: list[str], norm: float) -> dict[str, object]:
+    def _record(
+        self, step: int, batches: list[Batch], result: StepResult, names: list[str], norm: float
+    ) -> dict[str, object]:
         return {
             "step": step,
             "gradient_norm": str(norm),
@@ -87,4 +91,5 @@ def describe(batch: Batch) -> str:
     """Say how large a batch is and who is in it."""
     names = ", ".join(batch.ids[:SHOWN]) + (" …" if len(batch) > SHOWN else "")
     rows, steps = batch.speech.data.shape[:2]
-    return f"a batch of {rows} utterances, padded to {steps} steps, the longest {float(batch.seconds.max()):.1f} s ({names})"
+    longest = float(batch.seconds.max())
+    return f"a batch of {rows} utterances, padded to {steps} steps, the longest {longest:.1f} s ({names})"

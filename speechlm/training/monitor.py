@@ -30,7 +30,8 @@ class Monitor:
 
     A metrics.jsonl row of training holds step, epoch, loss (weighted sum), each loss by name, lr, gradient_norm,
     audio_per_second (seconds of audio per second), steps_per_second, padding (share of the speech steps, 0 to 1),
-    memory_gib (peak), skipped (bad steps so far) and the model's notes; a row of validation holds what was validated.
+    memory_gib (peak), skipped (bad steps so far) and the model's notes; a row of kind valid holds what was validated,
+    the one of kind final the same of the final model.
 
     names, weights: of the losses. steps: of the whole training. active: False on all ranks but the first.
     """
@@ -101,6 +102,12 @@ class Monitor:
             tell: Callable[[str], None] = self.bar.write if self.bar else LOGGER.info
             tell(f"step {step}/{self.steps} validation: {text}{' (best so far)' if best else ''}")
 
+    def final(self, step: int, metrics: dict[str, float]) -> None:
+        """Write the final model's results."""
+        self._write("final", {"step": step, **metrics})
+        if self.active:
+            LOGGER.info("final model: %s", " ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
     def _summary(self) -> dict[str, float]:
         results, spent = self.results, max(1e-9, time.monotonic() - self.since)
         sums = torch.stack([r.sums for r in results]).double().sum(0)
@@ -141,7 +148,8 @@ class Monitor:
         rows = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= step:
+                row = json.loads(line)
+                if row["step"] <= step and row["kind"] != "final":  # the final model is made again
                     rows.append(line + "\n")
             except ValueError:
                 LOGGER.warning("%s: a row cut off by a kill is taken out", self.path)

@@ -26,7 +26,7 @@ class OptimOptions:
         betas: decay of the running mean of the gradient and of its square.
         eps: added to the root of the running square.
         weight_decay: share of a matrix that is taken away at learning rate 1; biases and norms are never decayed.
-        schedule: how the learning rate goes: up and straight down, up and down along a cosine, noam, one_cycle, or level.
+        schedule: how the learning rate goes; up and straight down, up and down along a cosine, noam, one_cycle, level.
         warmup: steps in which the learning rate rises.
         final: share of the highest learning rate that is left at the last step of warmup_linear and warmup_cosine.
         steps: steps of the whole training.
@@ -88,13 +88,24 @@ class Optimizer:
         o = self.options
         return o.lr * lr_factor(step, o.schedule, warmup=o.warmup, steps=o.steps, final=o.final)
 
+    def unreached(self) -> list[str]:
+        """Name the parameters without a gradient."""
+        return [name for name, parameter in self.parameters.items() if parameter.grad is None]
+
     def norm(self) -> Tensor:
         """Give the norm of the whole gradient, over all ranks."""
         total = torch.nn.utils.get_total_norm([p.grad for p in self.parameters.values() if p.grad is not None])
         return total.full_tensor() if isinstance(total, DTensor) else total
 
     def step(self, step: int, norm: Tensor) -> None:
-        """Clip the gradient, whose norm is `norm`, and move the weights with the learning rate of `step`."""
+        """Clip the gradient, whose norm is `norm`, and move the weights with the learning rate of `step`.
+
+        A parameter that no batch of the step reached has a gradient of zero: its momentum goes on. (torch would leave
+        it out, but only where no rank at all reached it, so the result would depend on the number of ranks.)
+        """
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         if self.options.clip > 0:
             torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), self.options.clip, norm)
         for group in self.adamw.param_groups:
@@ -107,7 +118,7 @@ class Optimizer:
         self.adamw.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Give name -> state to the first process, on the CPU, whole where it is sharded (every rank must call this)."""
+        """Give name -> state to the first process, on the CPU, whole where it is sharded; every rank must call this."""
         states: dict[str, dict[str, Tensor]] = {}
         for name, parameter in self.parameters.items():
             copies = ((key, whole(value)) for key, value in self.adamw.state.get(parameter, {}).items())

@@ -17,8 +17,8 @@ class TrainOptions:
         precision: arithmetic of the forward pass; fp32, or bf16 autocast.
         accumulate: batches whose gradients are added before a step.
         parallel: how several processes share the work: none, ddp (a copy each) or fsdp (a piece each).
-        recompute: keep only the inputs of each layer and compute the rest again in the backward pass; less memory, about
-            a third more time.
+        recompute: keep only the inputs of each layer and compute the rest again in the backward pass; less memory,
+            about a third more time.
         threads: OpenMP threads of a process; 0 leaves it to the environment.
         device: where to train; auto takes the GPU if there is one.
         log_every: steps between two log lines.
@@ -31,6 +31,7 @@ class TrainOptions:
         patience: validations without a better result before training stops; 0 never stops early.
         max_bad_steps: steps in a row whose loss or gradient is not finite before training stops.
         trial: try the largest batch before the first step, so that too little memory shows at once.
+        stall_minutes: minutes without a step after which batch and stacks of a process are written down; 0 never.
         tensorboard: write curves for TensorBoard besides metrics.jsonl.
     """
 
@@ -53,4 +54,5 @@ class TrainOptions:
     patience: int = 0
     max_bad_steps: int = 20
     trial: bool = True
+    stall_minutes: float = 20.0
     tensorboard: bool = True

@@ -1,4 +1,4 @@
-"""The module that several processes train together: a copy each (DDP) or a piece each (FSDP2); and recomputed activations."""
+"""The module that several processes train: a copy each (DDP) or a piece each (FSDP2); and recomputed activations."""
 
 from __future__ import annotations
 
@@ -51,14 +51,17 @@ def _recomputed(layer: nn.Module, forward: Any, *args: Any, **options: Any) -> A
 
 
 def spread(
-    module: LossModel, parallel: Literal["none", "ddp", "fsdp"], device: torch.device, precision: Literal["fp32", "bf16"]
+    module: LossModel,
+    parallel: Literal["none", "ddp", "fsdp"],
+    device: torch.device,
+    precision: Literal["fp32", "bf16"],
 ) -> nn.Module:
     """Give the module to call in training; `module` itself stays the one to save, load and validate.
 
     ddp: every process holds everything and gradients are averaged. fsdp: parameters, gradients and optimizer state are
-    cut into pieces (Zhao et al. 2023), layer by layer; with bf16 the layers are gathered in bf16 and gradients are summed
-    in fp32. A batch need not reach every parameter (non-speech has no CTC target), but under fsdp every rank must run
-    through the same layers.
+    cut into pieces (Zhao et al. 2023), layer by layer; with bf16 the layers are gathered in bf16 and gradients are
+    summed in fp32. A batch need not reach every parameter (non-speech has no CTC target), but under fsdp every rank must
+    run through the same layers.
 
     Raises: UserError when there are several processes but `parallel` is none.
     """

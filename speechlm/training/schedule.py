@@ -15,10 +15,11 @@ ONE_CYCLE_WARMUP = 0.3
 def lr_factor(step: int, kind: Schedule, *, warmup: int, steps: int, final: float = 0.0) -> float:
     """Give the share (0 to 1) of the highest learning rate at `step`, counted from 1 to `steps`.
 
-    warmup_linear, warmup_cosine, constant: straight up in `warmup` steps, then down to `final` at the last step (straight,
-    along half a cosine), or level. noam: up, then with 1 / sqrt(step) (Vaswani et al. 2017, section 5.3, scaled so that
-    the top is 1). one_cycle: from 1/25 up and down to 1e-4 along half cosines (Smith and Topin 2018); without `warmup`,
-    30 % of the steps go up.
+    warmup_linear, warmup_cosine, constant: straight up in `warmup` steps, then down to `final` at the last step
+    (straight, along half a cosine), or level.
+    noam: up, then with 1 / sqrt(step) (Vaswani et al. 2017, section 5.3, scaled so that the top is 1).
+    one_cycle: from 1/25 up and down to 1e-4 along half cosines (Smith and Topin 2018); without `warmup`, 30 % of the
+    steps go up.
     """
     if step < 1:
         raise ValueError(f"steps are counted from 1, step is {step}")

@@ -108,7 +108,9 @@ class TrainingState:
         wait_for_all()
         steps = self._best()
         if not steps:
-            raise UserError(f"{self.checkpoints.folder}: no whole checkpoint to make the final model of; free some space")
+            raise UserError(
+                f"{self.checkpoints.folder}: no whole checkpoint to make the final model of; free some space"
+            )
         metrics = self._take(steps, validate)
         single = steps[:1]
         if len(steps) > 1 and self.history.rows:
@@ -143,7 +145,9 @@ class TrainingState:
 
     def _best(self) -> list[int]:
         """Give the steps whose mean becomes the model, best first: those that are there and whole."""
-        found = from_main([s for s in self.checkpoints.steps() if not self.checkpoints.fault(s)] if main_rank() else None)
+        found = from_main(
+            [s for s in self.checkpoints.steps() if not self.checkpoints.fault(s)] if main_rank() else None
+        )
         if self.history.rows:
             return [step for step in self.history.best(len(self.history.rows)) if step in found][: self.options.average]
         return list(reversed(found))[: self.options.average]
@@ -156,7 +160,9 @@ class TrainingState:
             LOGGER.info("start_from: %s", report.line())
             brought.update(report.loaded)
         trained = trained_tensors(self.module.model)
-        frozen = {name: tensor for name, tensor in all_tensors(self.module.model).items() if name in brought - set(trained)}
+        frozen = {
+            name: tensor for name, tensor in all_tensors(self.module.model).items() if name in brought - set(trained)
+        }
         weights = collect(frozen)
         if weights:
             save_weights(self.checkpoints.folder / CARRIED, weights, {"format": "pt"})
@@ -189,9 +195,10 @@ class TrainingState:
 
     def _check_meta(self, stored: dict[str, Any], path: Path) -> None:
         for name in sorted({*stored, *self.meta} - {"parameters"}):
-            if stored.get(name) != self.meta.get(name):
+            before, now = stored.get(name), self.meta.get(name)
+            if before != now:
                 raise UserError(
-                    f"{path}: was trained with another '{name}': {stored.get(name)!r}, now it is {self.meta.get(name)!r}; "
+                    f"{path}: was trained with another '{name}': {before!r}, now it is {now!r}; "
                     f"train in another folder, or put the old one back"
                 )
 

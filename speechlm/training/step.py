@@ -97,7 +97,9 @@ class Accumulator:
     before: they are found by a forward pass without gradient.
     """
 
-    def __init__(self, module: nn.Module, terms: Sequence[LossTerm], device: torch.device, precision: Literal["fp32", "bf16"]):
+    def __init__(
+        self, module: nn.Module, terms: Sequence[LossTerm], device: torch.device, precision: Literal["fp32", "bf16"]
+    ) -> None:
         self.module, self.device, self.precision = module, device, precision
         self.weights = torch.tensor([term.weight for term in terms], device=device)
 
@@ -125,7 +127,9 @@ class Accumulator:
         return result
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, float]]:
-        context = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else contextlib.nullcontext()
+        context = (
+            torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else contextlib.nullcontext()
+        )
         with context:
             return self.module(batch)
 
@@ -144,7 +148,9 @@ class Accumulator:
         size = len(self.weights)
         sums = torch.stack([sums for sums, _, _ in forwards])
         counts = torch.stack([counts for _, counts, _ in forwards])
-        row = torch.cat([sums.sum(0).double(), counts.sum(0).double(), torch.tensor(facts, device=self.device).double()])
+        row = torch.cat(
+            [sums.sum(0).double(), counts.sum(0).double(), torch.tensor(facts, device=self.device).double()]
+        )
         row = sum_over_ranks(row)
         seconds, real, padded, stopped = row[2 * size :].tolist()
         names = {name for _, _, notes in forwards for name in notes}
@@ -178,4 +184,3 @@ def restore(states: list[tuple[Tensor, Tensor]]) -> None:
     """Set the running statistics back."""
     for buffer, value in states:
         buffer.copy_(value)
-

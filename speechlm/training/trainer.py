@@ -1,4 +1,4 @@
-"""The training loop: steps, validations, checkpoints. It knows neither decoding nor scoring; those come in as a function."""
+"""The training loop: steps, validations, checkpoints. Decoding and scoring are not known here; they come from above."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from speechlm.training.distributed import choose_device, from_main, main_rank, r
 from speechlm.training.faults import BadSteps, describe, memory_explained
 from speechlm.training.history import History
 from speechlm.training.monitor import GIB, Monitor, memory_peak
-from speechlm.training.optim import OptimOptions, Optimizer
+from speechlm.training.optim import Optimizer, OptimOptions
 from speechlm.training.options import TrainOptions
 from speechlm.training.parallel import recompute_activations, spread, whole_outside_layers
 from speechlm.training.seeds import seed_all
@@ -27,6 +27,8 @@ from speechlm.training.signals import StopSignals
 from speechlm.training.state import TrainingState
 from speechlm.training.step import Accumulator, LossModel, LossTerm, StepResult, restore, running_statistics
 from speechlm.training.validation import evaluating, valid_losses
+from speechlm.training.watchdog import Watchdog
+from speechlm.training.weights import some
 
 LOGGER = logging.getLogger(__name__)
 
@@ -48,8 +50,9 @@ class TrainResult:
 class Trainer:
     """Trains what requires a gradient in `model`, in the folder `exp/NAME`; started again, it goes on where it was.
 
-    On the CPU, an interrupted training ends with the same weights, bit by bit, as one that was left alone: the optimizer,
-    the position in the data and the history are in every checkpoint, and random numbers follow from (seed, step, rank).
+    On the CPU, an interrupted training ends with the same weights, bit by bit, as one that was left alone: the
+    optimizer, the position in the data and the history are in every checkpoint, and random numbers follow from (seed,
+    step, rank).
 
     Under torchrun every process makes its own Trainer, with loaders of its own rank, inside of
     `distributed.process_group`.
@@ -72,7 +75,8 @@ class Trainer:
         """Move the model to its device and make ready; nothing is written yet.
 
         valid: its losses are validated as "loss" and "loss_NAME". validate: model -> further results, such as an error
-            rate; called on every rank, the first one's result counts. plot: draws curves of the metrics.jsonl it is given.
+            rate; called on every rank, the first one's result counts.
+        plot: draws curves of the metrics.jsonl it is given.
         meta: what the weights belong to, as JSON values; see `TrainingState`.
         """
         self.options, self.optim = options or TrainOptions(), optim or OptimOptions()
@@ -89,6 +93,7 @@ class Trainer:
         self.accumulator = Accumulator(self.module, losses, self.device, self.options.precision)
         self.history = History(self.options.metric, self.options.larger_is_better, [])
         self.bad = BadSteps(folder / "bad_steps", self.options.max_bad_steps)
+        self.watchdog = Watchdog(folder / "stalls", 60 * self.options.stall_minutes)
         self.names = [term.name for term in losses]
         self.monitor = Monitor(
             folder, self.names, [term.weight for term in losses],
@@ -104,7 +109,7 @@ class Trainer:
         Raises: UserError when there is too little memory, too many bad steps, unreadable data, or no place to save.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with StopSignals() as signals:
+        with StopSignals() as signals, self.watchdog:
             step = self.state.begin()
             self.loss_model.train()
             if self.options.trial and step < self.optim.steps:
@@ -114,7 +119,7 @@ class Trainer:
                 step, finished = self._steps(step, signals)
                 metrics = self.state.finish(self._measure) if finished else {}
                 if metrics:
-                    self.monitor.validated(step, {f"final_{name}": value for name, value in metrics.items()}, False)
+                    self.monitor.final(step, metrics)
             finally:
                 self.monitor.close()
         return TrainResult(finished, step, metrics)
@@ -150,6 +155,7 @@ class Trainer:
     def _step(self, step: int, batches: Iterator[Batch], *, stop: bool) -> StepResult:
         """Move the weights by the next batches, unless loss or gradient is not finite (on any rank)."""
         chosen = [next(batches) for _ in range(self.options.accumulate)]
+        self.watchdog.beat(f"in step {step}", chosen)
         seed_all(self.options.seed, step, rank())
         before = running_statistics(self.loss_model)
         with memory_explained(chosen):
@@ -176,12 +182,13 @@ class Trainer:
     def _measure(self) -> dict[str, float]:
         """Validate the model as it is; the first rank's result counts on all."""
         metrics: dict[str, float] = {}
-        if self.valid is not None:
-            metrics.update(valid_losses(self.loss_model, self.valid, self.device, self.options.precision))
-        if self.validate is not None:
-            with evaluating(self.loss_model), whole_outside_layers(self.loss_model):
+        self.watchdog.beat("in a validation", [])
+        with whole_outside_layers(self.loss_model), evaluating(self.loss_model):
+            if self.valid is not None:
+                metrics.update(valid_losses(self.loss_model, self.valid, self.device, self.options.precision))
+            if self.validate is not None:
                 metrics.update(self.validate(self.loss_model.model))
-            wait_for_all()
+        wait_for_all()
         return from_main(metrics)
 
     def _patience_is_over(self) -> bool:
@@ -196,6 +203,9 @@ class Trainer:
         before = running_statistics(self.loss_model)
         with memory_explained([batch]):
             self.accumulator.run([batch], [])
+        unreached = self.optimizer.unreached()
+        if unreached:
+            LOGGER.warning("%d trained parameters got no gradient from this batch: %s", len(unreached), some(unreached))
         self.optimizer.zero_grad()
         restore(before)
         LOGGER.info("trial of %s: %.2f GiB at the most", describe(batch), memory_peak() / GIB)

@@ -31,11 +31,11 @@ def valid_losses(
 ) -> dict[str, float]:
     """Give {"loss": weighted sum, "loss_NAME": mean} over all batches of all ranks.
 
-    Every rank must bring the same number of batches.
+    The module must be in evaluation, see `evaluating`. Every rank must bring the same number of batches.
     """
     total = torch.zeros(2, len(module.terms), device=device, dtype=torch.float64)
     context = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-    with evaluating(module), context:
+    with context:
         for batch in loader:
             sums, counts, _ = module(batch.to(device))
             total += torch.stack([sums, counts])

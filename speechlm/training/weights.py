@@ -1,4 +1,4 @@
-"""The weights that training changed: collected by name, loaded with a report, averaged. Base models are never copied."""
+"""The weights that training changed: collected by name, loaded with a report, averaged; base models are not copied."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LoadReport:
     def line(self) -> str:
         """Say it in one line."""
         rest = {"not in the file": self.missing, "not in the model": self.unexpected, "of another shape": self.reshaped}
-        told = [f"{len(names)} {what} ({_some(names)})" for what, names in rest.items() if names]
+        told = [f"{len(names)} {what} ({some(names)})" for what, names in rest.items() if names]
         return f"{self.path}: {len(self.loaded)} tensors loaded{''.join('; ' + text for text in told)}"
 
 
@@ -108,7 +108,9 @@ def _chosen(name: str, prefixes: Sequence[str]) -> bool:
 
 
 @torch.no_grad()
-def load_tensors(places: dict[str, Tensor], tensors: dict[str, Tensor], path: Path, *, needed: Iterable[str]) -> LoadReport:
+def load_tensors(
+    places: dict[str, Tensor], tensors: dict[str, Tensor], path: Path, *, needed: Iterable[str]
+) -> LoadReport:
     """Copy named tensors into places of the same name and shape; `needed` names must come."""
     plain = {_plain(name): name for name in places}
     report = LoadReport(path)
@@ -118,7 +120,9 @@ def load_tensors(places: dict[str, Tensor], tensors: dict[str, Tensor], path: Pa
             if not name.startswith(LOSSES):
                 report.unexpected.append(name)
         elif places[target].shape != tensor.shape:
-            report.reshaped.append(f"{name}: {tuple(tensor.shape)} in the file, {tuple(places[target].shape)} in the model")
+            report.reshaped.append(
+                f"{name}: {tuple(tensor.shape)} in the file, {tuple(places[target].shape)} in the model"
+            )
         else:
             _copy(places[target], tensor)
             report.loaded.append(target)
@@ -154,14 +158,21 @@ def average(files: Sequence[Path]) -> dict[str, Tensor]:
             else:
                 sums[name] = tensor
     last, _ = load_weights(files[-1])
-    return {name: (total / len(files)).to(last[name].dtype) if last[name].is_floating_point() else total for name, total in sums.items()}
+    return {
+        name: (total / len(files)).to(last[name].dtype) if last[name].is_floating_point() else total
+        for name, total in sums.items()
+    }
 
 
 def count_parameters(module: nn.Module) -> dict[str, int]:
     """Count parameters: {"trained": …, "total": …}."""
     parameters = list(module.parameters())
-    return {"trained": sum(p.numel() for p in parameters if p.requires_grad), "total": sum(p.numel() for p in parameters)}
+    return {
+        "trained": sum(p.numel() for p in parameters if p.requires_grad),
+        "total": sum(p.numel() for p in parameters),
+    }
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Write the first few names."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""How many times as fast as soundfile + torchaudio.compliance.kaldi + kaldiio is `speechlm fbank`, process start included?
+"""How many times as fast as soundfile + torchaudio + kaldiio is `speechlm fbank`, process start included?
 
     python test/bench/bench_fbank.py [--files 600] [--repeat 3]
 

@@ -148,7 +148,8 @@ def test_what_stands_in_the_padding_is_never_read_or_given(case):
     speech = batch_of(encoder.source)
     clean = run(encoder, speech)
     mask = speech.mask if speech.data.dim() == 2 else speech.mask[..., None]
-    dirty = run(encoder, Seq(speech.data.masked_fill(~mask, 7 if encoder.source == "pinyin" else torch.nan), speech.lens))
+    rubbish = 7 if encoder.source == "pinyin" else torch.nan
+    dirty = run(encoder, Seq(speech.data.masked_fill(~mask, rubbish), speech.lens))
     assert torch.equal(clean.data, dirty.data)
     assert not clean.data[~clean.mask].any()
 

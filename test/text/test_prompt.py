@@ -40,6 +40,12 @@ def test_missing_special_token_is_named():
         PromptTemplate("<s>{speech}{text}{eos}").pieces(encode, {}, eos=1)
 
 
+def test_special_tokens_of_any_look():
+    special = {"<｜User｜>": 5, "<｜User": 6, "▁<EOT>": 7}
+    prompt = PromptTemplate("a<｜User｜>b{speech}<｜User{text}▁<EOT>").pieces(encode, special)
+    assert prompt == Prompt([*encode("a"), 5, *encode("b")], [6], [7], prompt.template)
+
+
 @pytest.mark.parametrize("literal", ["USER: [a] x < y\n", "2>1", "[sic]", "< s >"])
 def test_what_is_no_token_is_text(literal):
     prompt = PromptTemplate(literal + "{speech}{text}{eos}").pieces(encode, SPECIAL, eos=2)

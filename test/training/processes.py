@@ -26,7 +26,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(function: Callable[..., Any], *args: Any, rank: int = 0, world: int = 1, port: int = 0) -> tuple[BaseProcess, Connection]:
+def start(
+    function: Callable[..., Any], *args: Any, rank: int = 0, world: int = 1, port: int = 0
+) -> tuple[BaseProcess, Connection]:
     """Start `function(*args)` as one rank; its result, or the text of its error, comes through the connection."""
     here, there = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_run, args=(there, rank, world, port, function, args), daemon=False)
@@ -55,7 +57,9 @@ def run_ranks(world: int, function: Callable[..., Any], *args: Any, timeout: flo
     return results
 
 
-def _run(connection: Connection, rank: int, world: int, port: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _run(
+    connection: Connection, rank: int, world: int, port: int, function: Callable[..., Any], args: tuple[Any, ...]
+) -> None:
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))

@@ -5,10 +5,10 @@ use warnings;
 use Exporter 'import';
 use File::Basename 'dirname';
 use File::Path 'make_path';
-use POSIX 'strftime';
+use POSIX qw(strftime uname);
 use JobCall qw(command_of log_of);
 
-our @EXPORT_OK = qw(jobs_to_run make_log_dirs progress report say end_log ranges);
+our @EXPORT_OK = qw(date_of end_line end_log header_of jobs_to_run make_log_dirs progress report say);
 
 sub say { my ($call, $text) = @_; print STDERR "\r\e[K" if -t STDERR; print STDERR "$call->{program}: $text\n" }
 
@@ -37,8 +37,7 @@ sub jobs_to_run {
 sub is_done {
     my ($call, $job) = @_;
     open my $input, '<', log_of($call, $job) or return 0;
-    (my $header = '# ' . command_of($call, $job)) =~ s/\n/\n# /g;
-    $header .= "\n# Running on ";
+    my ($header) = header_of(command_of($call, $job), 0) =~ /^(.*\n# Running on )/s;
     my $count = read $input, my $start, length $header;
     return 0 unless $count && $start eq $header;
     my $size = -s $input;
@@ -56,13 +55,28 @@ sub progress {
     print STDERR "\r\e[K" if $ended == $all;
 }
 
+sub date_of { my ($time) = @_; return strftime('%a %b %e %H:%M:%S %Z %Y', localtime $time) }
+
+# How a log begins.
+sub header_of {
+    my ($command, $began) = @_;
+    $command =~ s/\n/\n# /g;
+    return "# $command\n# Running on " . (uname())[1] . "\n# Started at " . date_of($began) . "\n#\n";
+}
+
+# How a log ends.
+sub end_line {
+    my ($code, $seconds) = @_;
+    return "# Ended (code $code) at " . date_of(time) . ", elapsed time $seconds seconds\n";
+}
+
 # Complete the log of a job that could not do it itself.
 sub end_log {
     my ($call, $job, $code, $text, $seconds) = @_;
     my $log = log_of($call, $job);
     open my $output, '>>', $log or return say($call, "$log: $!");
-    print $output '# ' . command_of($call, $job) . "\n" unless -s $log;
-    print $output "\n# $call->{program}: $text\n# Ended (code $code) at " . strftime('%a %b %e %H:%M:%S %Z %Y', localtime) . ", elapsed time $seconds seconds\n";
+    print $output header_of(command_of($call, $job), time) unless -s $log;
+    print $output "\n# $call->{program}: $text\n", end_line($code, $seconds);
     close $output or say($call, "$log: $!");
 }
 

@@ -2,7 +2,7 @@
 #
 # The scheduler is asked only whether the jobs still exist, seldom: waiting costs it nothing, and a job that vanished
 # (killed, cancelled, a dead node) or can never start does not make the call hang. A scheduler is a hash of
-#   kind                      its name for job.sh
+#   kind                      its name for job.pl
 #   array(count, at_once)  -> words that make an array of tasks 1..count
 #   task                      the shell's expression for the number of the task
 #   submit_id(output)      -> the id in what the submission printed
@@ -114,7 +114,7 @@ sub print_words {
     close $output or die "$file: $!\n";
 }
 
-# The script that every task runs: it finds its job's number and hands over to job.sh.
+# The script that every task runs: it finds its job's number and hands over to job.pl.
 sub script {
     my ($queue) = @_;
     my $call    = $queue->{call};
@@ -133,7 +133,7 @@ if [[ -n \$name ]]; then
   log=\${log//"\$name"/\$job}
   command=\${command//"\$name"/\$job}
 fi
-exec bash $lib/job.sh "\$log" $threads $dir/status "\$task" $queue->{scheduler}{kind} <<<"\$command"
+exec perl $lib/job.pl "\$log" $threads $dir/status "\$task" $queue->{scheduler}{kind} <<<"\$command"
 END
 }
 

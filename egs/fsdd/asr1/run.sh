@@ -2,6 +2,7 @@
 # Spoken English digits, 8 kHz, the quickest check with real voices. Fetch the public repository
 # (github.com/Jakobovski/free-spoken-digit-dataset) and give its folder.
 #   ./run.sh --corpus_dir DIR [--stage 0] [--stop_stage 6] [--cmd run.pl] [--nj 2]
+# shellcheck disable=SC2086 # train_options are words
 set -euo pipefail
 stage=0
 stop_stage=6
@@ -10,6 +11,7 @@ nj=2
 corpus_dir=
 ctc=conformer_ctc
 llm=speech_llm
+train_options=       # for all trainings, as in "--train.seed 2 --optim.steps 100"
 . ./path.sh
 . utils/parse_options.sh
 . ./cmd.sh
@@ -18,12 +20,12 @@ llm=speech_llm
 text_model() {
   [ -f exp/llm_init/config.json ] ||
     speechlm make_llm --text data/train/text --out exp/llm_init --dim 96 --layers 2 --heads 4 --kv_heads 2 --ffn_dim 256
-  steps/train.sh --cmd "$cuda_cmd" conf/lm.yaml exp/lm
+  steps/train.sh --cmd "$cuda_cmd" conf/lm.yaml exp/lm $train_options
   speechlm export exp/lm --llm exp/lm/llm
 }
 recogniser() {
-  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc
-  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm
+  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $train_options
+  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm $train_options
 }
 decode() {
   for name in "$ctc" "$llm"; do steps/decode.sh --cmd "$decode_cmd" --nj "$nj" "exp/$name" data/test; done

@@ -2,6 +2,7 @@
 # Mandarin that is synthesised here: no download, some minutes on two CPU cores. The whole path on a small scale: a Conformer
 # with CTC; a small LLM that learns pinyin -> characters; both joined by a bridge; beam search; scores and a report.
 #   ./run.sh [--stage 0] [--stop_stage 6] [--cmd run.pl] [--nj 2] [--text_file TEXT]
+# shellcheck disable=SC2086 # train_options are words
 set -euo pipefail
 stage=0
 stop_stage=6
@@ -13,6 +14,7 @@ num_dev=100
 num_test=200
 ctc=conformer_ctc
 llm=speech_llm
+train_options=       # for all trainings, as in "--train.seed 2 --optim.steps 100"
 . ./path.sh
 . utils/parse_options.sh
 . ./cmd.sh
@@ -25,12 +27,12 @@ lang() {
 text_model() {
   [ -f exp/llm_init/config.json ] ||
     speechlm make_llm --text data/train/text --out exp/llm_init --dim 192 --layers 4 --heads 4 --kv_heads 2 --ffn_dim 512
-  steps/train.sh --cmd "$cuda_cmd" conf/pinyin_llm.yaml exp/pinyin_llm
+  steps/train.sh --cmd "$cuda_cmd" conf/pinyin_llm.yaml exp/pinyin_llm $train_options
   speechlm export exp/pinyin_llm --llm exp/pinyin_llm/llm
 }
 recogniser() {
-  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc
-  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm --train.start_from "[exp/$ctc]"
+  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $train_options
+  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm --train.start_from "[exp/$ctc]" $train_options
 }
 decode() {
   for name in "$ctc" "$llm"; do steps/decode.sh --cmd "$decode_cmd" --nj "$nj" "exp/$name" data/dev data/test; done

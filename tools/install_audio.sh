@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Install sox, for speed perturbation in Kaldi's way, and ffmpeg, for audio that libsndfile cannot read.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+install_packages sox sox libsox-fmt-all
+install_packages ffmpeg ffmpeg
