@@ -1,4 +1,4 @@
-"""Print which of the project's needs are installed, required and optional; exit status 1 if a required one is missing."""
+"""Print which of the project's needs are installed here, required and optional; exit status 1 if one is missing."""
 
 from __future__ import annotations
 

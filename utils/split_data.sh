@@ -4,6 +4,7 @@
 #   --per-utt   split speakers too, into parts of one size: DATA/splitNutt/1 ...
 # Parts that were made from the same tables are kept, so that jobs that still read them are not disturbed.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib/datadir.sh
 . "$(dirname "$(realpath "$0")")/lib/datadir.sh"
 per_utt=false
 while [[ $# -gt 0 && $1 == --* ]]; do
@@ -29,8 +30,8 @@ tables=()
 for name in $utterance_tables $speaker_tables $recording_tables cmvn.ark; do
   [[ ! -f $data/$name ]] || tables+=("$data/$name")
 done
-source=$(cksum "${tables[@]}")
-if [[ -f $split/.source && $(<"$split/.source") == "$source" ]]; then exit 0; fi
+stamp=$(cksum "${tables[@]}")
+if [[ -f $split/.source && $(<"$split/.source") == "$stamp" ]]; then exit 0; fi
 
 begin_dir "$split"
 lists=()
@@ -44,6 +45,6 @@ for ((part = 1; part <= parts; part++)); do
   filter_dir "$data" "$_new/$part/.utterances" "$_new/$part"
   rm "$_new/$part/.utterances"
 done
-printf '%s\n' "$source" >"$_new/.source"
+printf '%s\n' "$stamp" >"$_new/.source"
 rm -rf "$split"
 mv "$_new" "$split"

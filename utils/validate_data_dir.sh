@@ -9,6 +9,7 @@
 # and the options of `speechlm validate_data`: --allow_pipes, --allow_empty_text, --check_audio false, --per_rule N.
 # Kaldi's --non-print is refused: a control character in a table is always a fault.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib/datadir.sh
 . "$(dirname "$(realpath "$0")")/lib/datadir.sh"
 words=()
 for word; do

@@ -18,7 +18,7 @@ from speechlm.core.registry import nearest
 COMMANDS: dict[str, list[str]] = {
     "data": ["prepare", "validate_data", "fix_data", "utt2dur"],
     "features": ["fbank", "cmvn", "encode"],
-    "text": ["tokens", "lexicon", "make_llm"],
+    "text": ["tokens", "units", "lexicon", "make_llm"],
     "training": ["train", "options", "export"],
     "decoding": ["decode", "transcribe", "tune"],
     "scoring": ["score", "results", "compare", "report"],

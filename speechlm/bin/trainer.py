@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,8 @@ def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir)
     """Make the function that measures the greedy error rate ("error", in percent) of the model as it is."""
     decode = {**values["decode"], "beam": 1, "nbest": 1, "length_penalty": 0.0}
     words = llm_text(values["llm"]["checkpoint"]) if values.get("llm") else None
-    units = load_tokenizer(exp.tokens).decode if exp.tokens.exists() else None
+    list_of_units = load_tokenizer(exp.tokens) if exp.tokens.exists() else None
+    units = list_of_units.decode if list_of_units else None
     kind = {"speech_llm": "llm"}.get(model_kind(values), model_kind(values))
     sizes = dataset.sizes.tolist()
     chosen = sorted(range(min(len(dataset), VALIDATED)), key=lambda index: -sizes[index])
@@ -113,6 +115,8 @@ def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir)
         pairs: list[tuple[str, str]] = []
         for batch in batches_of(chosen, sizes, decode["batch_seconds"]):
             examples = [dataset.read(index, 0) for index in batch]
+            if kind == "ctc" and list_of_units and list_of_units.kind == "pinyin":  # what it puts out is no text
+                examples = [replace(one, text=" ".join(list_of_units.split(one.text))) for one in examples]
             pairs += texts_beside(examples, recognizer.recognize(collate(examples)))
         return {"error": tally(pairs, values).rate}
 

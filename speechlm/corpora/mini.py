@@ -7,14 +7,14 @@ import multiprocessing
 import os
 import random
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 from speechlm.core.errors import UserError
 from speechlm.corpora.base import Corpus, Utterance
-from speechlm.corpora.espeak import Espeak
 from speechlm.corpora.mini_sentences import sentences
-from speechlm.corpora.mini_voices import Job, make, speakers, spoken, start
+from speechlm.corpora.mini_voices import Job, library, make, speakers, spoken
 from speechlm.io.files import atomic_dir
 from speechlm.text.normalize import normalize
 
@@ -86,7 +86,7 @@ class MiniCorpus(Corpus):
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-8 at byte {error.start}; convert it (iconv -t utf-8)") from error
         lines = list(dict.fromkeys(filter(None, (normalize(line, self.language) for line in raw))))
-        heard = Espeak().sayable([spoken(line, self.language) for line in lines], self.language)
+        heard = library().sayable([spoken(line, self.language) for line in lines], self.language)
         kept = [line for line, sayable in zip(lines, heard, strict=True) if sayable]
         if len(kept) < len(lines):
             lost = len(lines) - len(kept)
@@ -113,17 +113,16 @@ class MiniCorpus(Corpus):
                 chooser.shuffle(people)
             speaker = people[index % len(people)]
             name = f"{speaker.id}-{index:05d}"
-            key = f"{self.seed} {split} {index}"
             jobs.append(
                 Job(
-                    name,
-                    text,
-                    spoken(text, self.language),
-                    speaker,
-                    self.language,
-                    str(folder / f"{name}.wav"),
-                    key,
-                    self.noise,
+                    id=name,
+                    text=text,
+                    spoken=spoken(text, self.language),
+                    speaker=speaker,
+                    language=self.language,
+                    path=str(folder / f"{name}.wav"),
+                    key=f"{self.seed} {split} {index}",
+                    noise=self.noise,
                 )
             )
         return jobs
@@ -156,5 +155,7 @@ def speak_all(jobs: list[Job], nj: int) -> Iterator[float]:
     """Make all utterances in `nj` processes; yields their seconds in order."""
     import scipy.signal  # noqa: F401 - slow to import, so once and before the fork
 
-    with multiprocessing.get_context("fork").Pool(min(nj, len(jobs)), initializer=start) as pool:
-        yield from pool.imap(make, jobs, chunksize=8)
+    library()
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(nj, len(jobs)), mp_context=context) as pool:
+        yield from pool.map(make, jobs, chunksize=8)

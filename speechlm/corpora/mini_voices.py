@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -74,13 +75,10 @@ def spoken(text: str, language: str) -> str:
     return with_phonemes(text, readings)
 
 
-_espeak: Espeak | None = None
-
-
-def start() -> None:
-    """Load the library in a worker process."""
-    global _espeak
-    _espeak = Espeak()
+@lru_cache(maxsize=1)
+def library() -> Espeak:
+    """Load the library, once; the processes that are forked afterwards have it, too."""
+    return Espeak()
 
 
 def make(job: Job) -> float:
@@ -88,11 +86,11 @@ def make(job: Job) -> float:
     from speechlm.io.audio import write_wav
     from speechlm.io.resample import resample
 
-    assert _espeak is not None, "start() runs before make()"
+    espeak = library()
     chooser = random.Random(f"utterance {job.key}")
     voice = Voice(job.language, job.speaker.variant, chooser.randint(140, 210), job.speaker.pitch, job.speaker.range)
-    said = _espeak.speak(job.spoken, voice).astype(np.float32) / 32768
-    said = resample(said, _espeak.rate, RATE)
+    said = espeak.speak(job.spoken, voice).astype(np.float32) / 32768
+    said = resample(said, espeak.rate, RATE)
     said = np.pad(said, [round(chooser.uniform(0.05, 0.3) * RATE) for _ in range(2)])
     said = said * (10 ** (chooser.uniform(-30, -20) / 20) / _level(said))
     if chooser.random() < job.noise:

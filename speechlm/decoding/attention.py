@@ -24,7 +24,11 @@ _FOREIGN = ("softcap", "s_aux", "position_bias", "block_table")
 def switched(model: nn.Module) -> Iterator[None]:
     """Let every attention of `model` be ours inside the block, and the old one again afterwards."""
     AttentionInterface.register(NAME, attend)
-    configs = {id(part.config): part.config for part in model.modules() if hasattr(getattr(part, "config", None), "_attn_implementation")}
+    configs = {
+        id(part.config): part.config
+        for part in model.modules()
+        if hasattr(getattr(part, "config", None), "_attn_implementation")
+    }
     before = {key: config._attn_implementation for key, config in configs.items()}
     try:
         for config in configs.values():
@@ -62,7 +66,9 @@ def attend(
     return _attend_beams(query, key, value, plan, scaling, sliding_window), None
 
 
-def _attend_prompts(query: Tensor, key: Tensor, value: Tensor, plan: Prefill, scaling: float | None, window: int | None) -> Tensor:
+def _attend_prompts(
+    query: Tensor, key: Tensor, value: Tensor, plan: Prefill, scaling: float | None, window: int | None
+) -> Tensor:
     """Attend inside each prompt of the row (1, H, sum of T, width); no mask is needed, no padding is computed."""
     heads = []
     for _, start, end in plan.parts:
@@ -81,8 +87,10 @@ def _attend_prompts(query: Tensor, key: Tensor, value: Tensor, plan: Prefill, sc
     return torch.cat(heads, 2).transpose(1, 2)
 
 
-def _attend_beams(query: Tensor, key: Tensor, value: Tensor, plan: Step, scaling: float | None, window: int | None) -> Tensor:
-    """Attend from the K beams of each slot (A, H, K, width) to the slot's columns; the queries of a group share its keys."""
+def _attend_beams(
+    query: Tensor, key: Tensor, value: Tensor, plan: Step, scaling: float | None, window: int | None
+) -> Tensor:
+    """Attend from the K beams of each slot (A, H, K, width) to its columns; the queries of a group share their keys."""
     slots, heads, beams, width = query.shape
     group = heads // key.shape[1]
     mask = _step_mask(plan, group, window)

@@ -42,8 +42,8 @@ class Rescorer(Protocol):
 class Beams:
     """State of S slots with K beams each; the first `active` slots are in use.
 
-    scores (S, K); tokens and gains (S, K, N): generated tokens and what each added to the score; lens, limits (S,): tokens
-    so far and the most there may be; the names with `done_` hold the finished hypotheses, best first.
+    scores (S, K); tokens and gains (S, K, N): generated tokens and what each added to the score; lens, limits (S,):
+    tokens so far and the most there may be; the names with `done_` hold the finished hypotheses, best first.
     """
 
     _rows = ("scores", "tokens", "gains", "lens", "limits",
@@ -105,9 +105,9 @@ class Beams:
     def advance(self, part: slice, logits: Tensor, others: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Go on by one token in the slots of `part`.
 
-        logits: (n, K, V) of the next token of each beam, or (n, 1, V) right after the prompt; overwritten. others: the same
-        shape, log probabilities to add (of another model, weighted).
-        Gives parents (n, K), and states (n,): GOES_ON, ENDED, or BROKEN by a nan.
+        logits: (n, K, V) of the next token of each beam, or (n, 1, V) right after the prompt; overwritten. others:
+        the same shape, log probabilities to add (of another model, weighted). Gives parents (n, K), and states (n,):
+        GOES_ON, ENDED, or BROKEN by a nan.
         """
         totals, gains, tokens, parents = self._candidates(part, logits, others)
         beam, length = self.options.beam, self.lens[part, None] + 1
@@ -174,7 +174,9 @@ class Beams:
         place = self.lens[part, None, None].expand(-1, parents.shape[1], 1)
         return rows.scatter_(2, place, new[..., None])
 
-    def _finish(self, part: slice, ending: Tensor, totals: Tensor, gains: Tensor, tokens: Tensor, parents: Tensor) -> None:
+    def _finish(
+        self, part: slice, ending: Tensor, totals: Tensor, gains: Tensor, tokens: Tensor, parents: Tensor
+    ) -> None:
         """Put the candidates that end (n, K) among the finished hypotheses; the best K of all stay."""
         length = self.lens[part, None] + 1
         ended = torch.isin(tokens, self.ends)

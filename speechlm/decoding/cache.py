@@ -1,9 +1,9 @@
 """Keys and values of all utterances that are decoded together: one prompt each, and a tree of generated tokens.
 
-A slot (row) of the cache holds one utterance: its prompt in the first columns, then the tokens that its beams generated,
-each in a column of its own. A beam is not a row but a set of columns (its ancestors), so that beams share the prompt and
-all common tokens, nothing is copied when beams are reordered, and the column of a token that no beam stands on any more is
-used again.
+A slot (row) of the cache holds one utterance: its prompt in the first columns, then the tokens that its beams
+generated, each in a column of its own. A beam is not a row but a set of columns (its ancestors), so that beams share
+the prompt and all common tokens, nothing is copied when beams are reordered, and the column of a token that no beam
+stands on any more is used again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Prefill:
 class Step:
     """One new token for each beam of the first A slots.
 
-    columns: (A, K) where the new tokens go. places: (A, K) their positions in the text. used: columns in use anywhere.
-    mask: (A, K, used) additive, 0 where a beam may look and -inf elsewhere. held: (A, used) position in the text of each
-    column. The fields below are filled by the attention, once for all layers.
+    columns: (A, K) where the new tokens go. places: (A, K) their positions in the text. used: columns in use
+    anywhere. mask: (A, K, used) additive, 0 where a beam may look and -inf elsewhere. held: (A, used) position in the
+    text of each column. The fields below are filled by the attention, once for all layers.
     """
 
     columns: Tensor

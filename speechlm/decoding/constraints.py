@@ -11,7 +11,7 @@ from speechlm.core.errors import UserError
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Options of the beam search over an LLM; bans, penalties and limits see the generated tokens only, never the prompt.
+    """Options of the LLM's beam search; bans, penalties and limits see the generated tokens only, never the prompt.
 
     Raises UserError with name, rule and value for an option out of its range.
 
@@ -20,8 +20,8 @@ class SearchOptions:
         length_penalty: scores are divided by length ** length_penalty; they are negative, so above 0 favours longer
             answers, below 0 shorter ones; greedy search chooses without it.
         no_repeat_ngram: no run of this many units may occur twice in an answer; 0 allows every repetition.
-        no_repeat_unit: what no_repeat_ngram counts, tokens or characters; characters for Chinese and Japanese, where one
-            character may be several tokens of one byte.
+        no_repeat_unit: what no_repeat_ngram counts, tokens or characters; characters for Chinese and Japanese, where
+            one character may be several tokens of one byte.
         valid_text: never generate bytes that are no UTF-8; needs to know what each token spells.
         repetition_penalty: log probabilities of tokens that were already generated are multiplied by this; 1 is off.
         max_tokens_per_second: tokens an answer may have for each second of audio.
@@ -29,8 +29,8 @@ class SearchOptions:
         min_tokens: the end token is banned before this many tokens.
         nbest: hypotheses given back, at most beam.
         batch_slots: utterances decoded together; changes speed and memory, never the result.
-        early_stopping: when an utterance ends; true at the first `beam` finished hypotheses, false when the best running
-            one cannot win at its present length, "never" when it cannot win at any length.
+        early_stopping: when an utterance ends; true at the first `beam` finished hypotheses, false when the best
+            running one cannot win at its present length, "never" when it cannot win at any length.
     """
 
     beam: int = 4
@@ -47,8 +47,8 @@ class SearchOptions:
     early_stopping: bool | Literal["never"] = False
 
     def __post_init__(self) -> None:
-        for name, low in [("beam", 1), ("no_repeat_ngram", 0), ("max_tokens_extra", 1), ("min_tokens", 0), ("nbest", 1), ("batch_slots", 1)]:  # fmt: skip
-            value = getattr(self, name)
+        for name in ("beam", "nbest", "batch_slots", "max_tokens_extra", "no_repeat_ngram", "min_tokens"):
+            value, low = getattr(self, name), 0 if name in ("no_repeat_ngram", "min_tokens") else 1
             if value < low:
                 raise UserError(f"{name}: must be at least {low}, is {value}")
         if self.nbest > self.beam:
@@ -75,13 +75,13 @@ class SearchOptions:
 def suffix_options_for_hf(options: SearchOptions, max_tokens: int) -> dict[str, Any]:
     """Say `options` as keyword arguments of a Hugging Face `GenerationConfig`, for prompts given as embeddings.
 
-    With `inputs_embeds` its bans and penalties see the generated tokens only, as ours do, and its `max_new_tokens` counts
-    the end token, as `max_tokens` does. Raises UserError that names an option which `generate` cannot honour.
+    With `inputs_embeds` its bans and penalties see the generated tokens only, as ours do, and its `max_new_tokens`
+    counts the end token, as `max_tokens` does. Raises UserError that names an option which `generate` cannot honour.
     """
     if options.no_repeat_ngram and options.no_repeat_unit != "token":
-        raise UserError(f"no_repeat_unit: Hugging Face generate bans repeated tokens only, is {options.no_repeat_unit!r}")
+        raise UserError(f"no_repeat_unit: Hugging Face generate bans tokens only, is {options.no_repeat_unit!r}")
     if options.valid_text:
-        raise UserError("valid_text: Hugging Face generate cannot keep byte tokens from spelling broken UTF-8; switch it off")
+        raise UserError("valid_text: Hugging Face generate cannot keep tokens from spelling broken UTF-8")
     words: dict[str, Any] = {
         "do_sample": False,
         "num_beams": options.beam,

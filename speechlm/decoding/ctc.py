@@ -9,6 +9,7 @@ from torch import Tensor
 
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
+from speechlm.decoding.ctc_align import align
 from speechlm.decoding.hypothesis import Hypothesis
 
 BLANK = 0
@@ -17,8 +18,8 @@ BLANK = 0
 def ctc_greedy(logits: Seq) -> list[Hypothesis]:
     """Take the best unit of every frame, merge repeats, drop blanks.
 
-    logits: (B, T, V), blank 0. A hypothesis's score is the log probability of its best path; a token's score that of its
-    surest frame.
+    logits: (B, T, V), blank 0. A hypothesis's score is the log probability of its best path; a token's score that of
+    its surest frame.
     """
     log_probs, ids = logits.data.float().log_softmax(-1).max(-1)  # (B, T) both
     mask = logits.mask
@@ -38,7 +39,7 @@ def ctc_greedy(logits: Seq) -> list[Hypothesis]:
 
 @dataclass
 class _Prefixes:
-    """K prefixes of each utterance: tokens (B, K, N), lens (B, K), and log probabilities (B, K) by how their paths end."""
+    """K prefixes of each utterance: tokens (B, K, N), lens (B, K); log probabilities (B, K) by how their paths end."""
 
     tokens: Tensor
     lens: Tensor
@@ -57,14 +58,14 @@ class _Prefixes:
 
 
 def ctc_prefix_beam(logits: Seq, *, beam: int = 8, nbest: int = 1, tokens_per_frame: int = 0) -> list[list[Hypothesis]]:
-    """Search for the most probable token sequences: the paths of one sequence are summed, not only the best one counted.
+    """Search for the most probable token sequences: the paths of one sequence are summed, not only the best counted.
 
-    Prefix search (Graves et al. 2006, section 3.2; Hannun et al. 2014, algorithm 1) in log space. Paths that meet in one
-    prefix are merged exactly, also when a prefix left the beam and came back.
+    Prefix search (Graves et al. 2006, section 3.2; Hannun et al. 2014, algorithm 1) in log space. Paths that meet in
+    one prefix are merged exactly, also when a prefix left the beam and came back.
 
     logits: (B, T, V), blank 0. tokens_per_frame: how many of a frame's best units may extend a prefix; 0 means all.
-    Gives `nbest` hypotheses for each utterance, best first: score = log probability of the token sequence over the paths
-    seen; token_scores = mean log probability of the token's frames in its best alignment.
+    Gives `nbest` hypotheses for each utterance, best first: score = log probability of the token sequence over the
+    paths seen; token_scores = mean log probability of the token's frames in its best alignment.
     """
     if not 1 <= nbest <= beam:
         raise UserError(f"nbest: must be between 1 and beam ({beam}), is {nbest}")
@@ -113,7 +114,9 @@ def _advance(state: _Prefixes, frame: Tensor, width: int) -> _Prefixes:
     parent = torch.where(grows, grow // width, best)
     unit = units.gather(1, grow % width)
     lens = state.lens.gather(1, parent)
-    tokens = torch.nn.functional.pad(state.tokens, (0, 1)).gather(1, parent[..., None].expand(-1, -1, state.tokens.shape[2] + 1))
+    tokens = torch.nn.functional.pad(state.tokens, (0, 1)).gather(
+        1, parent[..., None].expand(-1, -1, state.tokens.shape[2] + 1)
+    )
     tokens.scatter_(2, lens[..., None], torch.where(grows, unit, 0)[..., None])
     here = torch.where(grows, 0, best)
     blank = torch.where(grows, -torch.inf, stay_blank.gather(1, here))
@@ -138,8 +141,6 @@ def _merge(state: _Prefixes, frame: Tensor, units: Tensor, total: Tensor, last: 
 
 
 def _hypotheses(log_probs: Seq, state: _Prefixes, nbest: int) -> list[list[Hypothesis]]:
-    from speechlm.decoding.ctc_align import align
-
     scores, order = state.total.sort(1, descending=True)
     answers: list[list[Hypothesis]] = []
     for row, (best, places) in enumerate(zip(scores[:, :nbest].tolist(), order[:, :nbest].tolist(), strict=True)):
@@ -147,5 +148,7 @@ def _hypotheses(log_probs: Seq, state: _Prefixes, nbest: int) -> list[list[Hypot
         kept = [(text, score) for text, score in zip(texts, best, strict=True) if score > -float("inf")]
         own = log_probs.data[row : row + 1].expand(len(kept), -1, -1)
         spans = align(Seq(own, log_probs.lens[row : row + 1].expand(len(kept))), [text for text, _ in kept])
-        answers.append([Hypothesis(text, score, [s.score for s in span]) for (text, score), span in zip(kept, spans, strict=True)])
+        answers.append(
+            [Hypothesis(text, score, [s.score for s in span]) for (text, score), span in zip(kept, spans, strict=True)]
+        )
     return answers

@@ -28,14 +28,20 @@ class Span:
 def align(logits: Seq | None, texts: list[list[int]]) -> list[list[Span]]:
     """Find the most probable alignment of each text (units of the CTC head, without blanks) to its logits (B, T, V).
 
-    Logits may be log probabilities already. Spans hold only the frames that say the token; what lies between is blank.
-    Raises UserError without a CTC head (a made-up time stamp is worse than none), ValueError for a text that cannot fit.
+    Logits may be log probabilities already. Spans hold only the frames that say the token; what lies between is
+    blank. Raises UserError without a CTC head (a made-up time stamp is worse than none), ValueError for a text that
+    cannot fit.
     """
     if logits is None:
-        raise UserError("token times: the model has no CTC head to align with; train one (head: {kind: ctc}) or leave them out")
+        raise UserError(
+            "token times: the model has no CTC head to align with; train one (head: {kind: ctc}) or leave them out"
+        )
     if len(texts) != len(logits.lens):
         raise ValueError(f"texts: must be one per utterance ({len(logits.lens)}), are {len(texts)}")
-    return [_align_one(Seq(logits.data[b, :n][None], logits.lens[b, None]), texts[b], b) for b, n in enumerate(logits.lens.tolist())]
+    return [
+        _align_one(Seq(logits.data[b, :n][None], logits.lens[b, None]), texts[b], b)
+        for b, n in enumerate(logits.lens.tolist())
+    ]
 
 
 def _align_one(logits: Seq, text: list[int], row: int) -> list[Span]:
@@ -43,7 +49,9 @@ def _align_one(logits: Seq, text: list[int], row: int) -> list[Span]:
         return []
     steps, size = logits.data.shape[1:]
     if min(text) < 1 or max(text) >= size:
-        raise ValueError(f"texts[{row}]: units must be between 1 and {size - 1} (0 is blank), are {min(text)} to {max(text)}")
+        raise ValueError(
+            f"texts[{row}]: units must be between 1 and {size - 1} (0 is blank), are {min(text)} to {max(text)}"
+        )
     needed = len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
     if steps < needed:
         raise ValueError(f"texts[{row}]: {len(text)} tokens need {needed} frames, there are {steps}")

@@ -1,8 +1,8 @@
 """The CTC head's opinion in the LLM's beam search: how probable is it that the speech begins with this text?
 
-Joint decoding keeps an attention model from looping and from skipping (Watanabe et al. 2017, section II.C); the prefix
-score is computed for all candidates of all beams at once (after Seki et al. 2019), here with cumulative sums over frames
-instead of a loop.
+Joint decoding keeps an attention model from looping and from skipping (Watanabe et al. 2017, section II.C); the
+prefix score is computed for all candidates of all beams at once (after Seki et al. 2019), here with cumulative sums
+over frames instead of a loop.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NEVER = -1e4
 class CtcFusion:
     """Adds `weight` times the growth of the log CTC prefix probability.
 
-    logits_of: utterance id -> its CTC logits (T, V), blank 0. units_of: whole characters -> units of the CTC head (units
-    must be characters or smaller, because a text grows token by token). pieces: the bytes of every LLM token. end_ids:
-    the LLM's end tokens, scored with the probability that the text is complete. candidates: how many of the LLM's best
-    tokens of each beam are scored; the others are ruled out.
+    logits_of: utterance id -> its CTC logits (T, V), blank 0. units_of: whole characters -> units of the CTC head
+    (units must be characters or smaller, because a text grows token by token). pieces: the bytes of every LLM token.
+    end_ids: the LLM's end tokens, scored with the probability that the text is complete. candidates: how many of the
+    LLM's best tokens of each beam are scored; the others are ruled out.
     """
 
     weight: float
@@ -91,7 +91,9 @@ class CtcPrefixes:
             self.frames = pad(self.frames, (0, 0, 0, more), value=_NEVER)
             self.frames[:, -more:, BLANK] = 0.0
             # a certain blank ends every path as it is: nothing is spoken last, all is blank last
-            total = torch.logaddexp(self.blank[..., -1:], self.spoken[..., -1:]) if self.blank.shape[2] else self.blank.new_zeros(*self.blank.shape[:2], 1)  # fmt: skip
+            total = self.blank.new_zeros(self.slots, self.beam, 1)
+            if self.blank.shape[2]:
+                total = torch.logaddexp(self.blank[..., -1:], self.spoken[..., -1:])
             self.blank = torch.cat([self.blank, total.expand(-1, -1, more)], 2)
             self.spoken = pad(self.spoken, (0, more), value=-torch.inf)
 
@@ -115,7 +117,10 @@ class CtcPrefixes:
         for place in range(units.shape[3]):
             grown = self._extend(part, units[..., place], *state)
             real = place < lens
-            state = [torch.where(real[..., None] if old.dim() == 4 else real, new, old) for new, old in zip(grown, state, strict=True)]
+            state = [
+                torch.where(real[..., None] if old.dim() == 4 else real, new, old)
+                for new, old in zip(grown, state, strict=True)
+            ]
         self._grown = (tokens, *state)
         ends = torch.isin(tokens, torch.tensor(self.options.end_ids, device=self.device))
         whole = torch.logaddexp(self.spoken[part, :beams, -1], self.blank[part, :beams, -1])[..., None]
@@ -130,16 +135,20 @@ class CtcPrefixes:
         place = (seen[rows, parents] == tokens[..., None]).int().argmax(-1)  # (n, K)
         for name, grown in zip(("spoken", "blank", "score_now", "last"), state, strict=True):
             getattr(self, name)[part] = grown[rows, parents, place]
-        for slot, (own_parents, own_tokens) in enumerate(zip(parents.tolist(), tokens.tolist(), strict=True), part.start):
+        for slot, (own_parents, own_tokens) in enumerate(
+            zip(parents.tolist(), tokens.tolist(), strict=True), part.start
+        ):
             before = self.texts[slot]
             pairs = zip(own_parents, own_tokens, strict=True)
             self.texts[slot] = [self._spell(*before[parent], token)[1:] for parent, token in pairs]
 
-    def _extend(self, part: slice, units: Tensor, spoken: Tensor, blank: Tensor, _: Tensor, last: Tensor) -> list[Tensor]:
+    def _extend(
+        self, part: slice, units: Tensor, spoken: Tensor, blank: Tensor, _: Tensor, last: Tensor
+    ) -> list[Tensor]:
         """Grow texts by one unit each (n, K, M), in log space.
 
-        With S_t the sum of the unit's log probabilities up to t, r_t = (r_{t-1} + phi_{t-1}) p_t becomes a cumulative sum
-        of phi_{t-1} / exp(S_{t-1}).
+        With S_t the sum of the unit's log probabilities up to t, r_t = (r_{t-1} + phi_{t-1}) p_t becomes a cumulative
+        sum of phi_{t-1} / exp(S_{t-1}).
         """
         slots = torch.arange(part.start, part.stop, device=self.device)[:, None, None]
         own = self.frames[slots, :, units].double()  # (n, K, M, T)
@@ -167,11 +176,15 @@ class CtcPrefixes:
         return torch.tensor(padded, device=self.device, dtype=torch.int64).view(*lens.shape, most), lens
 
     def _spell(self, begun: bool, rest: bytes, token: int) -> tuple[list[int], bool, bytes]:
-        """Give the units that a token adds, and the state of the text behind it. A blank before the first word is none."""
+        """Give the units that a token adds, and the state of the text behind it; leading blanks are no part of it."""
         key = (begun, rest, token)
         if key not in self._known:
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
             new = "" if token in self.options.end_ids else decoder.decode(rest + self.options.pieces[token])
             text = new if begun else new.lstrip()
-            self._known[key] = (list(self.options.units_of(text)) if text else [], begun or bool(text), decoder.getstate()[0])
+            self._known[key] = (
+                list(self.options.units_of(text)) if text else [],
+                begun or bool(text),
+                decoder.getstate()[0],
+            )
         return self._known[key]

@@ -29,8 +29,8 @@ def ban_ngrams(logits: Tensor, tokens: Tensor, lens: Tensor, size: int) -> None:
 def penalise_repeats(logits: Tensor, tokens: Tensor, lens: Tensor, penalty: float, norm: Tensor | float) -> None:
     """Make tokens that were already generated less likely (CTRL, arXiv 1909.05858, section 4.1).
 
-    A score below 0 is multiplied by the penalty, one above 0 divided. In beam search the score is the log probability, in
-    greedy search the logit, as in Hugging Face `generate`.
+    A score below 0 is multiplied by the penalty, one above 0 divided. In beam search the score is the log
+    probability, in greedy search the logit, as in Hugging Face `generate`.
 
     logits: (R, V), changed in place. norm: (R, 1) what is subtracted from a logit to make it the score.
     """
@@ -52,8 +52,9 @@ def ban_ends(logits: Tensor, lens: Tensor, ends: Tensor, min_tokens: int) -> Non
 def top_tokens(logits: Tensor, count: int, block: int = 64) -> tuple[Tensor, Tensor]:
     """Find the `count` largest of each row (R, V), sorted: values and ids, both (R, count).
 
-    On a CPU `topk` looks at every entry with one comparison at a time; here the largest of each block is found first, with
-    vector instructions, and only the `count` best blocks are searched: exact, and 5 times as fast at V = 151,936.
+    On a CPU `topk` looks at every entry with one comparison at a time; here the largest of each block is found first,
+    with vector instructions, and only the `count` best blocks are searched: exact, and 5 times as fast at V =
+    151,936.
     """
     rows, size = logits.shape
     count = min(count, size)

@@ -38,6 +38,6 @@ class LMFusion:
         return [self.embed(torch.tensor(self.prompt, device=self.device))] * count
 
     def weigh(self, logits: Tensor, size: int) -> Tensor:
-        """Turn logits (..., V) into what is added to the LLM's scores (..., size): tokens the LM lacks are ruled out."""
+        """Turn logits (..., V) into what is added to the LLM's (..., size); tokens the LM lacks are ruled out."""
         scores = self.weight * logits.float().log_softmax(-1)[..., :size]
         return pad(scores, (0, size - scores.shape[-1]), value=-torch.inf)

@@ -1,4 +1,4 @@
-"""Beam search over a causal LM whose prompt is embeddings: exact, independent of the batch, each prompt computed once."""
+"""Beam search over a causal LM whose prompt is embeddings: exact, independent of the batch, one prefill a prompt."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Prompt = tuple[str, Tensor, int]
 
 
 class LLMBeamSearch:
-    """Beam search with the results of Hugging Face `generate`, for any transformers causal LM with an attention interface.
+    """Beam search with the results of Hugging Face `generate`, for transformers causal LMs with an attention interface.
 
-    A prompt is run once, not once per beam; its keys and values are shared by its beams, whose tokens form a tree beside
-    it, so that nothing is copied when beams are reordered (cache.py, tree.py). Utterances that have ended leave and new
-    ones enter at any step. What is decoded beside an utterance does not change its result.
+    A prompt is run once, not once per beam; its keys and values are shared by its beams, whose tokens form a tree
+    beside it, so that nothing is copied when beams are reordered (cache.py, tree.py). Utterances that have ended
+    leave and new ones enter at any step. What is decoded beside an utterance does not change its result.
 
     model: a transformers causal LM in eval mode, bare or wrapped by peft (LoRA). embed: token ids (...) -> embeddings
     (..., D). end_ids: tokens that end an answer. pieces: the bytes of every token (spelling.token_pieces), needed by
-    the options no_repeat_unit "character" and valid_text. lm: another LM of the same tokens, whose log probabilities are
-    added. ctc: the CTC head's prefix scores, added.
-    prefill_steps: about how many steps of prompts are run in one go; bounds memory.
+    the options no_repeat_unit "character" and valid_text. lm: another LM of the same tokens, whose log probabilities
+    are added. ctc: the CTC head's prefix scores, added. prefill_steps: about how many steps of prompts are run in one
+    go; bounds memory.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class LLMBeamSearch:
         if self.options.needs_spelling:
             name = "valid_text" if self.options.valid_text else "no_repeat_unit"
             if pieces is None:
-                raise UserError(f"{name}: needs the bytes that tokens spell; give pieces=token_pieces(tokenizer, vocab_size)")
+                raise UserError(
+                    f"{name}: needs the bytes that tokens spell; give pieces=token_pieces(tokenizer, vocab_size)"
+                )
             ngram = self.options.no_repeat_ngram if self.options.no_repeat_unit == "character" else 0
             self.spelling = Spelling(pieces, self.end_ids, ngram=ngram, valid=self.options.valid_text)
 
@@ -76,11 +78,11 @@ class LLMBeamSearch:
         return [found[str(i)] for i in range(len(rows))]
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[str, list[Hypothesis]]]:
-        """Decode (id, prompt (T, D), max_tokens), `batch_slots` at a time; yield (id, hypotheses) in the order they end.
+        """Decode (id, prompt (T, D), max_tokens), `batch_slots` at a time; yield (id, hypotheses) as they end.
 
-        Prompts are taken from the iterator only when there is room, so a corpus needs no more memory than its slots. Sort
-        them by duration, then those that stand beside each other end at about the same time. Raises ValueError, with the
-        id, for a prompt that cannot be decoded.
+        Prompts are taken from the iterator only when there is room, so a corpus needs no more memory than its slots.
+        Sort them by duration, then those that stand beside each other end at about the same time. Raises ValueError,
+        with the id, for a prompt that cannot be decoded.
         """
         return _Run(self).results(iter(prompts))
 
@@ -139,7 +141,9 @@ class _Run:
             raise ValueError(f"{name}: max_tokens must be at least 1, is {limit}")
         most = self.readers[0].max_positions
         if most and len(prompt) + limit - 1 > most:
-            raise ValueError(f"{name}: prompt of {len(prompt)} steps and {limit} tokens exceed the LLM's {most} positions")
+            raise ValueError(
+                f"{name}: prompt of {len(prompt)} steps and {limit} tokens exceed the LLM's {most} positions"
+            )
 
     def _enter(self, batch: list[Prompt]) -> tuple[int, list[int]]:
         """Read prompts and let the best first tokens begin their beams."""
@@ -175,7 +179,9 @@ class _Run:
         found = []
         for slot in range(first + len(states) - 1, first - 1, -1):
             if states[slot - first] == BROKEN:
-                raise ValueError(f"{self.ids[slot]}: the model's scores are not numbers (nan); look at its prompt and weights")
+                raise ValueError(
+                    f"{self.ids[slot]}: the model's scores are not numbers (nan); look at its prompt and weights"
+                )
             if states[slot - first]:
                 found.append((self.ids[slot], self._close(slot)))
         return found

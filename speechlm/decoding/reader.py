@@ -37,7 +37,9 @@ class Reader:
     model: a transformers causal LM as `plain_model` gives it. embed: token ids (...) -> embeddings (..., D).
     """
 
-    def __init__(self, model: nn.Module, embed: Callable[[Tensor], Tensor], slots: int, beam: int, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, embed: Callable[[Tensor], Tensor], slots: int, beam: int, device: torch.device
+    ) -> None:
         self.model = model
         self.embed = embed
         self.beam = beam
@@ -52,7 +54,7 @@ class Reader:
 
     @torch.inference_mode()
     def enter(self, prompts: list[Tensor]) -> Tensor:
-        """Read prompts (T, D) into new slots, packed one after another: no padding is computed. Logits (n, V) of the next token."""
+        """Read prompts (T, D) into new slots, packed into one row without padding: logits (n, V) of the next token."""
         lens = [len(prompt) for prompt in prompts]
         self._reserve(max(lens) + 8 * self.beam)
         ends = torch.tensor(lens).cumsum(0)

@@ -31,10 +31,11 @@ def ctc_doubt(
 ) -> Doubt | None:
     """Compare an answer with what the CTC head says greedily, in the same units; None if nothing is wrong.
 
-    An LLM that loops, refuses or invents is far from its own encoder, which cannot do any of that (the check that users of
-    Fun-ASR asked for, QwenAudio/Fun-ASR issue 15). The answer is doubted when one of the two is empty and the other has
-    more than `slack` units; when it is more than length_ratio times as long as what was heard, or as short; or when the
-    edits are more than distance_ratio of the longer one. Differences of up to `slack` units are never doubted.
+    An LLM that loops, refuses or invents is far from its own encoder, which cannot do any of that (the check that
+    users of Fun-ASR asked for, QwenAudio/Fun-ASR issue 15). The answer is doubted when one of the two is empty and
+    the other has more than `slack` units; when it is more than length_ratio times as long as what was heard, or as
+    short; or when the edits are more than distance_ratio of the longer one. Differences of up to `slack` units are
+    never doubted.
     """
     longer, shorter = max(len(answer), len(heard)), min(len(answer), len(heard))
     if longer <= slack:

@@ -67,7 +67,7 @@ class Spelling:
         return frozenset(text[i : i + self.ngram] for i in range(len(text) - self.ngram + 1))
 
     def top(self, logits: Tensor, suffixes: list[list[int]], count: int) -> tuple[Tensor, Tensor]:
-        """Find the `count` best allowed tokens of each row (R, V): values and ids, both (R, count), -inf where there are none.
+        """Find the `count` best allowed tokens of each row (R, V): values and ids (R, count), -inf where none is left.
 
         Only as many of the best are looked at as are needed for that, so the result is exact.
         """
@@ -85,7 +85,11 @@ class Spelling:
         return values, ids.gather(1, places.clamp(min=0))
 
     def _sift(
-        self, values: list[list[float]], ids: list[list[int]], states: list[tuple[str, bytes, frozenset[str]]], count: int
+        self,
+        values: list[list[float]],
+        ids: list[list[int]],
+        states: list[tuple[str, bytes, frozenset[str]]],
+        count: int,
     ) -> tuple[list[list[int]], bool]:
         """Give the places of the first `count` allowed candidates of each row, and whether no row had to stop short."""
         kept, enough = [], True
@@ -124,10 +128,14 @@ def token_pieces(tokenizer: Any, size: int) -> list[bytes]:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise UserError(f"{type(tokenizer).__name__}: cannot say what its tokens spell; use a tokenizer with tokenizer.json")
+        raise UserError(
+            f"{type(tokenizer).__name__}: cannot say what its tokens spell; use a tokenizer with tokenizer.json"
+        )
     decoder = json.dumps(json.loads(backend.to_str()).get("decoder"))
     alphabet = _byte_alphabet() if '"ByteLevel"' in decoder else None
-    special = set(tokenizer.all_special_ids) | {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = set(tokenizer.all_special_ids) | {
+        i for i, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
     pieces = [b""] * size
     for token, i in tokenizer.get_vocab().items():
         if i >= size or i in special:

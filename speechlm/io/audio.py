@@ -101,10 +101,12 @@ def decode(location: str, start: float, end: float | None, allow_pipes: bool) ->
         return cut(*decode_pipe(location, allow_pipes), start, end)
     try:
         with soundfile.SoundFile(location) as file:
-            first = min(round(start * file.samplerate), max(file.frames, 0))
-            file.seek(first)
-            count = -1 if end is None else max(0, round(end * file.samplerate) - first)
-            return read_floats(file, count), file.samplerate
+            rate = file.samplerate
+            first, last = round(start * rate), None if end is None else round(end * rate)
+            if file.format == "MP3":  # libsndfile's seek lands on wrong samples there (a frame needs those before it)
+                return read_floats(file, -1 if last is None else last)[first:], rate
+            file.seek(min(first, file.frames))
+            return read_floats(file, -1 if last is None else last - first), rate
     except soundfile.LibsndfileError as error:
         check_file(location)
         return cut(*decode_ffmpeg(location, error), start, end)
@@ -209,5 +211,7 @@ def duration(location: str, *, allow_pipes: bool = False) -> float:
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     """Write (N,) in [-1, 1] as 16-bit wav, atomically; what lies outside is clipped."""
     whole = np.clip(np.round(np.asarray(samples, dtype=np.float32) * 32768.0), -32768, 32767).astype(np.int16)
+    buffer = BytesIO()  # soundfile does not tell of a full disk
+    soundfile.write(buffer, whole, rate, format="WAV", subtype="PCM_16")
     with atomic_open(path, "wb") as file:
-        soundfile.write(file, whole, rate, format="WAV", subtype="PCM_16")
+        file.write(buffer.getbuffer())

@@ -86,7 +86,9 @@ def atomic_open(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         raise ValueError(f"mode must be 'w' or 'wb', is {mode!r}")
     text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     target = Path(path)
-    if target.exists() and not target.is_file() and not target.is_dir():
+    with told(target, REFUSED):
+        is_device = target.exists() and not target.is_file() and not target.is_dir()
+    if is_device:
         with told(target, REFUSED):
             file = open(target, mode, **text)  # noqa: SIM115 (closed below; opening and writing fail differently)
         with told(target, FULL), file:

@@ -12,6 +12,7 @@ import numpy as np
 
 PLAIN = {b"FM ": ("<f4", 2), b"DM ": ("<f8", 2), b"FV ": ("<f4", 1), b"DV ": ("<f8", 1)}
 COMPRESSED = (b"CM ", b"CM2", b"CM3")
+LARGE = 1 << 26
 
 
 class Truncated(Exception):
@@ -29,6 +30,11 @@ class Header:
 
 def take(file: IO[bytes], count: int) -> bytes:
     """Read exactly `count` bytes. Raises: Truncated."""
+    if count > LARGE:  # a broken header may name more bytes than there is memory
+        here, end = file.tell(), file.seek(0, os.SEEK_END)
+        file.seek(here)
+        if count > end - here:
+            raise Truncated
     data = file.read(count)
     if len(data) < count:
         raise Truncated

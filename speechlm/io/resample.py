@@ -21,9 +21,9 @@ def resample(samples: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray
     """
     if rate_in == rate_out:
         return np.asarray(samples, dtype=np.float32)
-    ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
-    if ratio <= 0:
+    if not (rate_in > 0 and rate_out > 0):
         raise ValueError(f"rates must be positive, are {rate_in} and {rate_out}")
+    ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
     if ratio == 1 or len(samples) == 0:
         return np.asarray(samples, dtype=np.float32)
     from scipy.signal import resample_poly  # a second to import, so only where a rate really differs

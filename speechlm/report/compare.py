@@ -12,8 +12,14 @@ from typing import Any
 
 from speechlm.core.errors import UserError
 from speechlm.scoring.kaldi import Aligned, read_per_utt
-from speechlm.scoring.significance import Interval, Paired, bootstrap_interval
-from speechlm.scoring.significance import matched_pairs, paired_bootstrap, split_segments
+from speechlm.scoring.significance import (
+    Interval,
+    Paired,
+    bootstrap_interval,
+    matched_pairs,
+    paired_bootstrap,
+    split_segments,
+)
 from speechlm.scoring.wer import PREFIX, percent
 
 
@@ -80,7 +86,7 @@ def compare(first: Path, second: Path) -> Comparison:
     for name in ("unit", "language", "glm"):
         if scores[0][name] != scores[1][name]:
             raise UserError(
-                f"{first} and {second} were scored with {name} {scores[0][name]} and {scores[1][name]}; score both alike"
+                f"{first} and {second} are scored with {name} {scores[0][name]} and {scores[1][name]}; score both alike"
             )
     unit = scores[0]["unit"]
     words: list[int] = []
@@ -132,9 +138,10 @@ def text_report(found: Comparison, show: int) -> str:
         lines.append(f"{mark}  {name} {rate:6.2f}  [{interval.low:.2f}, {interval.high:.2f}]  {folder}")
     gap = found.paired.difference
     relative = f", {100 * gap.mean / found.rates[0]:+.1f} % relative" if found.rates[0] else ""
+    share = 100 * found.paired.better
     lines += [
         f"B - A  {gap.mean:+.2f} points  [{gap.low:+.2f}, {gap.high:+.2f}]{relative}",
-        f"paired bootstrap: B better in {100 * found.paired.better:.1f} % of the replications, p = {found.paired.p:.4f}; "
+        f"paired bootstrap: B better in {share:.1f} % of the replications, p = {found.paired.p:.4f}; "
         f"matched pairs: p = {found.p_matched:.4f}  ({verdict(found)})",
         f"B is better on {len(found.better)} utterances, worse on {len(found.worse)}, "
         f"equal on {found.utterances - len(found.differences)}",
@@ -171,3 +178,17 @@ def _row(cells: Iterable[str], widths: Sequence[int]) -> str:
 def display_width(text: str) -> int:
     """Count the columns of a terminal that a text fills: two for a Chinese or Japanese character."""
     return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def common_sets(first: Path, second: Path) -> list[tuple[Path, Path]]:
+    """Pair the decode folders to compare: the two themselves, or those of one name in two experiments.
+
+    Raises: UserError if the two have no decode folder in common.
+    """
+    if (first / "scoring.json").exists() or (second / "scoring.json").exists():
+        return [(first, second)]
+    names = sorted({path.parent.name for path in first.glob("decode_*/scoring.json")})
+    pairs = [(first / name, second / name) for name in names if (second / name / "scoring.json").exists()]
+    if not pairs:
+        raise UserError(f"{first} and {second}: no decode folder of one name is scored in both; run stages 5 and 6")
+    return pairs

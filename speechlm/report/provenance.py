@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def git_commit(folder: Path | str = ".") -> str | None:
-    """Give the short commit of the working copy around `folder`; `+` if tracked files were changed; None without git."""
+    """Give the short commit of the working copy around `folder`, `+` if files were changed; None without git."""
     commit = _git(folder, "rev-parse", "--short=10", "HEAD")
     if not commit:
         return None

@@ -60,8 +60,8 @@ def spread(
 
     ddp: every process holds everything and gradients are averaged. fsdp: parameters, gradients and optimizer state are
     cut into pieces (Zhao et al. 2023), layer by layer; with bf16 the layers are gathered in bf16 and gradients are
-    summed in fp32. A batch need not reach every parameter (non-speech has no CTC target), but under fsdp every rank must
-    run through the same layers.
+    summed in fp32. A batch need not reach every parameter (non-speech has no CTC target), but under fsdp every rank
+    must run through the same layers.
 
     Raises: UserError when there are several processes but `parallel` is none.
     """
@@ -74,7 +74,8 @@ def spread(
     if parallel == "none":
         raise UserError(f"train.parallel is none, but there are {world()} processes; set it to ddp or fsdp")
     ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=True)
+    module.touch(_trained(list(module.modules())))
+    return DistributedDataParallel(module, device_ids=ids)
 
 
 def _shard(module: LossModel, device: torch.device, precision: Literal["fp32", "bf16"]) -> nn.Module:
@@ -86,8 +87,13 @@ def _shard(module: LossModel, device: torch.device, precision: Literal["fp32", "
     outside = [part for part in module.modules() if id(part) not in inside]
     for layer in layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
-    module.touch([(m, name) for m in outside for name, p in m.named_parameters(recurse=False) if p.requires_grad])
+    module.touch(_trained(outside))
     return fully_shard(module, mesh=mesh, mp_policy=policy)
+
+
+def _trained(parts: list[nn.Module]) -> list[tuple[nn.Module, str]]:
+    """List the trained parameters that these modules own themselves, as (module, name in it)."""
+    return [(part, name) for part in parts for name, p in part.named_parameters(recurse=False) if p.requires_grad]
 
 
 @contextmanager

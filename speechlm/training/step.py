@@ -45,8 +45,8 @@ class LossModel(nn.Module):
     def touch(self, parameters: list[tuple[nn.Module, str]]) -> None:
         """Let these parameters, given as (module, name in it), get a gradient from every batch, if only zeros.
 
-        FSDP exchanges the gradients that are there: a part that one rank's batch uses and another's does not would
-        make them talk past each other.
+        Ranks exchange the gradients that are there: over a part that one rank's batch uses and another's does not they
+        would talk past each other.
         """
         self.touched = parameters
 

@@ -2,9 +2,10 @@
 
     python test/bench/bench_decoding.py [--device cuda] [--threads 1] [--rounds 3] [--large]
 
-Prompts are 60-120 steps of random embeddings; an utterance may say 0.3 tokens per step (18-36), which Hugging Face is told
-by a stopping criterion per utterance, so that both do the same work and must give the same tokens. Hugging Face is given its
-best case: prompts sorted by length, sdpa, one batch after another. Time is the best of the rounds, which take turns.
+Prompts are 60-120 steps of random embeddings; an utterance may say 0.3 tokens per step (18-36), which Hugging Face is
+told by a stopping criterion per utterance, so that both do the same work and must give the same tokens. Hugging Face
+is given its best case: prompts sorted by length, sdpa, one batch after another. Time is the best of the rounds, which
+take turns.
 """
 
 from __future__ import annotations
@@ -42,14 +43,17 @@ def make_model(layers: int, width: int, vocab: int, device: str) -> Qwen2ForCaus
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=vocab, hidden_size=width, intermediate_size=width * 11 // 4, num_hidden_layers=layers,
-        num_attention_heads=width // 64, num_key_value_heads=width // 64, initializer_range=0.06, bos_token_id=1, eos_token_id=END,
+        num_attention_heads=width // 64, num_key_value_heads=width // 64, initializer_range=0.06,
+        bos_token_id=1, eos_token_id=END,
     )  # fmt: skip
     model = Qwen2ForCausalLM(config).eval().to(device)
     return model.to(torch.bfloat16) if device == "cuda" else model
 
 
 @torch.inference_mode()
-def run_hf(model: Qwen2ForCausalLM, prompts: list[Tensor], limits: list[int], options: SearchOptions) -> list[list[int]]:
+def run_hf(
+    model: Qwen2ForCausalLM, prompts: list[Tensor], limits: list[int], options: SearchOptions
+) -> list[list[int]]:
     """Decode one padded batch with `generate`."""
     longest = max(map(len, prompts))
     rows = torch.stack([torch.cat([p.new_zeros(longest - len(p), p.shape[1]), p]) for p in prompts])
@@ -114,7 +118,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     for vocab in args.vocab:
         model = make_model(args.layers, args.width, vocab, args.device)
-        print(f"{args.layers} layers, {args.width} wide, vocabulary {vocab}, beam {args.beam}, {args.device}, {args.threads} thread(s)")
+        print(
+            f"{args.layers} layers, {args.width} wide, vocabulary {vocab}, beam {args.beam}, "
+            f"{args.device}, {args.threads} thread(s)"
+        )
         print("batch  utts      HF s    ours s   ratio  tokens/s    same")
         for batch in args.batches if vocab < 100000 else args.batches[-1:]:
             options = SearchOptions(beam=args.beam, batch_slots=batch, no_repeat_ngram=args.ngram)

@@ -1,4 +1,5 @@
 import hashlib
+import sys
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from speechlm.core.errors import UserError
 from speechlm.corpora.base import prepare
 from speechlm.corpora.mini import MiniCorpus, share_out
 from speechlm.corpora.mini_sentences import combinations, fill, sentences, templates, words_of
-from speechlm.corpora.mini_voices import VOICES, speakers
+from speechlm.corpora.mini_voices import VOICES, library, speakers
 from speechlm.io.audio import audio_info
 from speechlm.io.datadir import DataDir
 from speechlm.text.normalize import normalize
@@ -127,6 +128,17 @@ def test_sound_of_other_languages(tmp_path):
 def test_wrong_options(options, message, tmp_path):
     with pytest.raises(UserError, match=message):
         MiniCorpus(tmp_path, **{**SMALL, **options}).plan()
+
+
+def test_missing_package_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    library.cache_clear()
+    corpus = MiniCorpus(tmp_path, **SMALL)
+    with pytest.raises(
+        UserError, match="synthesis needs espeakng-loader; install it with: pip install 'speechlm.mini.'"
+    ):
+        list(corpus.utterances("dev"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_lines_to_test_on(tmp_path):

@@ -10,10 +10,14 @@ import torch
 from speechlm.decoding.filters import ban_ends, ban_ngrams, penalise_repeats, top_tokens
 
 
-def rows(seed: int, count: int = 12, size: int = 9, longest: int = 15) -> tuple[list[list[int]], torch.Tensor, torch.Tensor]:
+def rows(
+    seed: int, count: int = 12, size: int = 9, longest: int = 15
+) -> tuple[list[list[int]], torch.Tensor, torch.Tensor]:
     rng = random.Random(seed)
     texts = [[rng.randrange(size) for _ in range(rng.randint(0, longest))] for _ in range(count)]
-    padded = [text + [rng.randrange(size) for _ in range(longest + 2 - len(text))] for text in texts]  # rubbish behind the text
+    padded = [
+        text + [rng.randrange(size) for _ in range(longest + 2 - len(text))] for text in texts
+    ]  # rubbish behind the text
     return texts, torch.tensor(padded), torch.tensor([len(text) for text in texts])
 
 

@@ -76,8 +76,10 @@ def spelled(text: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(units_of(raw.decode(errors="ignore")))
 
 
-def ctc_scores(model: nn.Module, prompt: Tensor, log_probs: Tensor, weight: float) -> Callable[[tuple[int, ...]], list[float]]:
-    """Add the growth of the enumerated prefix probability; only byte sequences that `ignore` reads as the search does."""
+def ctc_scores(
+    model: nn.Module, prompt: Tensor, log_probs: Tensor, weight: float
+) -> Callable[[tuple[int, ...]], list[float]]:
+    """Add the growth of the enumerated prefix probability."""
     frames = log_probs.double().numpy()
     whole = texts_of(frames)
     known: dict[tuple[int, ...], float] = {}
@@ -142,6 +144,8 @@ def test_ctc_fusion_keeps_to_what_was_said() -> None:
     for t, unit in enumerate([0, 2, 0, 1, 1, 0, 3, 0]):
         frames[t, unit] = 12.0
     ctc = CtcFusion(5.0, {"0": frames}.__getitem__, units_of, PIECES, [END], candidates=VOCAB)
-    search = LLMBeamSearch(model, model.get_input_embeddings(), [END], SearchOptions(valid_text=True), pieces=PIECES, ctc=ctc)
+    search = LLMBeamSearch(
+        model, model.get_input_embeddings(), [END], SearchOptions(valid_text=True), pieces=PIECES, ctc=ctc
+    )
     best = search.search(Seq.of(prompts_of(4)), [12])[0][0]
     assert spelled(tuple(best.tokens)) == (2, 1, 3)

@@ -32,7 +32,9 @@ def search_of(model: nn.Module, options: SearchOptions = OPTIONS, ends: tuple[in
 
 def assert_as_generate(model: nn.Module, problem: Problem) -> None:
     search = LLMBeamSearch(model, model.get_input_embeddings(), problem.ends, problem.options)
-    for prompt, limit, ours in zip(problem.prompts, problem.limits, search.search(Seq.of(problem.prompts), problem.limits), strict=True):
+    for prompt, limit, ours in zip(
+        problem.prompts, problem.limits, search.search(Seq.of(problem.prompts), problem.limits), strict=True
+    ):
         theirs = generate(model, prompt, limit, problem)
         assert [h.tokens for h in ours] == [tokens for tokens, _ in theirs]
         assert [h.score for h in ours] == pytest.approx([score for _, score in theirs], abs=1e-4)
@@ -64,7 +66,9 @@ def test_lora_takes_part(kind: str) -> None:
     problem = Problem(prompts_of(4, 9), [7, 5], [1], OPTIONS)
     plain = search_of(base).search(Seq.of(problem.prompts), problem.limits)
     targets = ["c_attn"] if kind == "gpt2" else ["q_proj", "v_proj"]
-    model = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=targets, fan_in_fan_out=kind == "gpt2", lora_dropout=0.5))
+    model = peft.get_peft_model(
+        base, peft.LoraConfig(r=4, target_modules=targets, fan_in_fan_out=kind == "gpt2", lora_dropout=0.5)
+    )
     for name, weight in model.named_parameters():
         if "lora_" in name:
             nn.init.normal_(weight, std=0.5)
@@ -86,8 +90,16 @@ def test_sliding_windows_are_honoured() -> None:
 
 
 def test_other_attention_and_other_layers_are_refused() -> None:
-    small = {"vocab_size": VOCAB, "hidden_size": WIDTH, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    gemma = Gemma2ForCausalLM(Gemma2Config(**small, num_key_value_heads=2, head_dim=8)).eval()  # caps its attention scores
+    small = {
+        "vocab_size": VOCAB,
+        "hidden_size": WIDTH,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    gemma = Gemma2ForCausalLM(
+        Gemma2Config(**small, num_key_value_heads=2, head_dim=8)
+    ).eval()  # caps its attention scores
     with pytest.raises(ValueError, match="softcap"):
         search_of(gemma).search(Seq.of(prompts_of(3)), [4])
     with pytest.raises(ValueError, match="Embedding has no exchangeable attention"):
@@ -110,7 +122,11 @@ def test_bad_prompts_are_named() -> None:
     for prompt, limit, message in [
         (good[:0], 4, "bad: a prompt must be"),
         (good, 0, "bad: max_tokens must be at least 1"),
-        (good.expand(3, WIDTH).repeat(30, 1), 20, "bad: prompt of 90 steps and 20 tokens exceed the LLM's 96 positions"),
+        (
+            good.expand(3, WIDTH).repeat(30, 1),
+            20,
+            "bad: prompt of 90 steps and 20 tokens exceed the LLM's 96 positions",
+        ),
         (good * torch.nan, 4, "bad: the model's scores are not numbers"),
     ]:
         with pytest.raises(ValueError, match=message):

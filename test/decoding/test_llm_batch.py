@@ -26,7 +26,9 @@ def corpus(count: int, seed: int = 0) -> tuple[list[Tensor], list[int]]:
     return prompts, [rng.randint(1, 25) for _ in prompts]
 
 
-def decode(kind: str, options: SearchOptions, prompts: list[Tensor], limits: list[int], order: list[int]) -> list[list[Hypothesis]]:
+def decode(
+    kind: str, options: SearchOptions, prompts: list[Tensor], limits: list[int], order: list[int]
+) -> list[list[Hypothesis]]:
     """Stream the corpus in this order through `batch_slots` slots."""
     model = tiny_model(kind, 1)
     search = LLMBeamSearch(model, model.get_input_embeddings(), ENDS, options)
@@ -95,7 +97,9 @@ def test_prefill_in_parts_is_prefill_at_once() -> None:
     prompts, limits = corpus(8, seed=5)
     model = tiny_model("gpt2", 1)
     found = [
-        LLMBeamSearch(model, model.get_input_embeddings(), ENDS, OPTIONS, prefill_steps=steps).search(Seq.of(prompts), limits)
+        LLMBeamSearch(model, model.get_input_embeddings(), ENDS, OPTIONS, prefill_steps=steps).search(
+            Seq.of(prompts), limits
+        )
         for steps in (1, 30, 4096)
     ]
     assert_same(found[0], found[1])

@@ -21,8 +21,10 @@ def generate(model: nn.Module, prompt: Tensor, limit: int, problem: Problem) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells that penalties see the suffix only, and of limits below min_tokens
         found = model.generate(
-            inputs_embeds=prompt[None], attention_mask=torch.ones(1, len(prompt)), eos_token_id=problem.ends, pad_token_id=0,
-            return_dict_in_generate=True, output_scores=True, output_logits=True, **suffix_options_for_hf(problem.options, limit),
+            inputs_embeds=prompt[None], attention_mask=torch.ones(1, len(prompt)),
+            eos_token_id=problem.ends, pad_token_id=0,
+            return_dict_in_generate=True, output_scores=True, output_logits=True,
+            **suffix_options_for_hf(problem.options, limit),
         )  # fmt: skip
     texts = found.sequences.tolist()
     cut = [next((i for i, token in enumerate(text) if token in problem.ends), limit) for text in texts]
@@ -75,9 +77,13 @@ def test_same_as_generate_500(kind: str, seed: int) -> None:
 def test_same_as_generate_at_a_large_vocabulary() -> None:
     """There the best tokens are found by blocks."""
     model = tiny_model("qwen2", 0, 5003)
-    problem = Problem([torch.randn(n, WIDTH) for n in (5, 9)], [8, 6], [1], SearchOptions(beam=4, nbest=4, no_repeat_ngram=2))
+    problem = Problem(
+        [torch.randn(n, WIDTH) for n in (5, 9)], [8, 6], [1], SearchOptions(beam=4, nbest=4, no_repeat_ngram=2)
+    )
     search = LLMBeamSearch(model, model.get_input_embeddings(), problem.ends, problem.options)
-    for prompt, limit, ours in zip(problem.prompts, problem.limits, search.search(Seq.of(problem.prompts), problem.limits), strict=True):
+    for prompt, limit, ours in zip(
+        problem.prompts, problem.limits, search.search(Seq.of(problem.prompts), problem.limits), strict=True
+    ):
         theirs = generate(model, prompt, limit, problem)
         assert [h.tokens for h in ours] == [tokens for tokens, _ in theirs]
         assert [h.score for h in ours] == pytest.approx([score for _, score in theirs], abs=1e-4)

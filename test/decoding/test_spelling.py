@@ -58,7 +58,10 @@ def scores_of(model: nn.Module, prompt: torch.Tensor, spelled: Sequence[bytes], 
     def scores(text: tuple[int, ...]) -> list[float]:
         rows = prompt if not text else torch.cat([prompt, model.get_input_embeddings()(torch.tensor(text))])
         log_probs = model(inputs_embeds=rows[None]).logits[0, -1].log_softmax(-1).tolist()
-        return [value if token == END and not valid or allowed((*text, token)) else -math.inf for token, value in enumerate(log_probs)]
+        return [
+            value if token == END and not valid or allowed((*text, token)) else -math.inf
+            for token, value in enumerate(log_probs)
+        ]
 
     return scores
 
@@ -69,7 +72,13 @@ def test_search_with_spelling_is_the_slow_search(seed: int, ngram: int, valid: b
     model = tiny_model("llama", seed)
     prompts = [torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(seed + n)) for n in (3, 6)]
     options = SearchOptions(
-        beam=3, nbest=3, no_repeat_ngram=ngram, no_repeat_unit="character", valid_text=valid, early_stopping="never", batch_slots=2
+        beam=3,
+        nbest=3,
+        no_repeat_ngram=ngram,
+        no_repeat_unit="character",
+        valid_text=valid,
+        early_stopping="never",
+        batch_slots=2,
     )
     search = LLMBeamSearch(model, model.get_input_embeddings(), [END], options, pieces=PIECES)
     for prompt, found in zip(prompts, search.search(Seq.of(prompts), [9, 9]), strict=True):
@@ -94,7 +103,9 @@ def test_a_token_ban_would_destroy_what_a_character_ban_allows() -> None:
     pairs = list(zip(tokens, tokens[1:], strict=False))
     assert len(set(pairs)) < len(pairs)  # what a ban on 2 tokens would forbid
     again, rest = spelling.read(tokens + tokens[:5])
-    assert not spelling.allowed(again, rest, spelling.runs(again), tokens[5])  # the second character twice behind the first
+    assert not spelling.allowed(
+        again, rest, spelling.runs(again), tokens[5]
+    )  # the second character twice behind the first
 
 
 def test_options_that_need_spelling_say_so() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ WIDTH, VOCAB = 32, 40
 KINDS = ["qwen2", "qwen3", "llama", "gpt_neox", "gpt2"]
 
 
-@lru_cache(maxsize=None)
+@cache
 def tiny_model(kind: str, seed: int = 0, vocab: int = VOCAB) -> nn.Module:
     """Make a random 2-layer model; its weights are wide, so that hypotheses differ and ties do not happen."""
     torch.manual_seed(seed)

@@ -13,9 +13,11 @@ import yaml
 from speechlm.bin import encode
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
+from speechlm.encoders import store
 from speechlm.encoders.cached import CachedEncoder, CacheKey
 from speechlm.encoders.ssl import SslEncoder
 from speechlm.encoders.whisper import WhisperEncoder
+from speechlm.features.extract import Job
 from speechlm.io.archive import read_matrix
 from speechlm.io.audio import write_wav
 from speechlm.io.tables import read_table, write_table
@@ -168,3 +170,18 @@ def test_a_broken_key_is_told(tmp_path, text):
 def test_a_missing_key_is_told(tmp_path):
     with pytest.raises(UserError, match="run stage 1"):
         CachedEncoder(80, key=str(tmp_path / "encoder.json"))
+
+
+def test_utterances_are_encoded_together_up_to_the_limit(data, tmp_path, monkeypatch):
+    sizes: list[list[int]] = []
+
+    def spy(encoder: torch.nn.Module, group: store.Group, device: str) -> list[np.ndarray]:
+        sizes.append([len(samples) for _, samples in group])
+        return [np.zeros((1, 2), dtype=np.float32) for _ in group]
+
+    monkeypatch.setattr(store, "encode_group", spy)
+    for seconds, expected in ((0.0, [[5000], [400], [12000], [3210]]), (0.7, [[5000, 400], [12000], [3210]])):
+        sizes.clear()
+        stem = str(tmp_path / f"x{seconds}")
+        store.store(torch.nn.Identity(), Job(str(data)), stem=stem, batch_seconds=seconds, device="cpu")
+        assert sizes == expected

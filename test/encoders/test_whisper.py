@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -132,3 +134,13 @@ def test_a_bfloat16_model_takes_features_in_32_bits():
 def test_another_model_is_refused():
     with pytest.raises(UserError, match="is a hubert model, not a Whisper model"):
         WhisperEncoder(1, checkpoint=str(tiny_checkpoint("hubert_base")))
+
+
+def test_layer_drop_is_off(tmp_path):
+    place = tmp_path / "dropping"
+    shutil.copytree(tiny_checkpoint("whisper"), place)
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({**config, "encoder_layerdrop": 0.9}))
+    encoder = WhisperEncoder(1, checkpoint=str(place), window=0.5).train()
+    encoder(Seq.of([wave(8000)])).data.square().sum().backward()
+    assert all(layer.fc1.weight.grad is not None for layer in encoder.layers())

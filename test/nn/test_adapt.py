@@ -247,3 +247,10 @@ def test_a_copy_of_a_frozen_part_is_frozen_too():
     encoder = copy.deepcopy(adapt(plm(), "frozen")).train()
     assert not encoder.model.training
     assert encoder.model.train() is encoder.model
+
+
+def test_a_layer_with_adapters_trains_as_a_whole():
+    """Dropout beside a frozen matrix acts when the layer's adapters are trained, and nowhere else."""
+    encoder = adapt(hubert(), "lora", LoraOptions(layers="1")).train()
+    assert all(module.training for module in encoder.layers()[1].modules())
+    assert not any(module.training for layer in encoder.layers()[::2] for module in layer.modules())

@@ -1,4 +1,4 @@
-"""Beam search by its definition: Python lists, the whole text read again for every score, one utterance. Slow and obvious.
+"""Beam search by its definition: Python lists, the whole text read again for every score, one utterance.
 
 The rules (which candidates may finish, when to stop) are those that `generate` of transformers 5.23 documents.
 """
@@ -21,7 +21,13 @@ class Found:
 
 
 def beam_search(
-    scores: Scores, *, beam: int, ends: Sequence[int], limit: int, length_penalty: float = 1.0, early: bool | str = False
+    scores: Scores,
+    *,
+    beam: int,
+    ends: Sequence[int],
+    limit: int,
+    length_penalty: float = 1.0,
+    early: bool | str = False,
 ) -> list[Found]:
     """Give the finished texts, best first."""
     running: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]

@@ -29,7 +29,9 @@ def prefix_probability(log_probs: np.ndarray, prefix: tuple[int, ...]) -> float:
 def best_path_of(log_probs: np.ndarray, text: tuple[int, ...]) -> tuple[tuple[int, ...], float]:
     """Give the most probable path that says `text`, and its log probability."""
     paths = itertools.product(range(log_probs.shape[1]), repeat=len(log_probs))
-    scored = ((sum(log_probs[t, unit] for t, unit in enumerate(path)), path) for path in paths if collapse(path) == text)
+    scored = (
+        (sum(log_probs[t, unit] for t, unit in enumerate(path)), path) for path in paths if collapse(path) == text
+    )
     score, path = max(scored)
     return path, float(score)
 

@@ -48,7 +48,7 @@ finish_dir() {
   if [[ -d $1 ]]; then
     for name in $utterance_tables $speaker_tables $recording_tables spk2utt cmvn.ark; do rm -f "$1/$name"; done
     for name in "$_new"/*; do
-      [[ ! -d $name ]] || rm -rf "$1/${name##*/}"
+      [[ ! -d $name ]] || rm -rf "${1:?}/${name##*/}"
       mv "$name" "$1/"
     done
   else
@@ -78,4 +78,12 @@ filter_dir() {
   done
   rm -f "$3/.recordings"
   [[ ! -f $1/cmvn.ark ]] || cp -p "$1/cmvn.ark" "$3/" # of a whole set: also that of its parts
+}
+
+# Examine what was made, except the audio, which nothing here changes: validate_tables DIR OPTION...
+validate_tables() {
+  local words=(--check_audio false)
+  [[ -f $1/text ]] || words+=(--no-text)
+  [[ -f $1/wav.scp ]] || words+=(--no-wav)
+  "$_utils/validate_data_dir.sh" "${words[@]}" "${@:2}" "$1"
 }

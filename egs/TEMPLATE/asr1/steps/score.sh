@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Stage 6: error rates in Kaldi's and sclite's files, RESULTS.md and a page to look at.
-#   steps/score.sh [--unit char] [--language zh] [--results RESULTS.md] data exp/x [exp/y ...]
+#   steps/score.sh [--unit char] [--language zh] [--ref text] [--results RESULTS.md] data exp/x [exp/y ...]
 # Scores every exp/x/decode_<set>* against data/<set>/text.
 set -euo pipefail
 unit=word
 language=none
+ref=text             # the references in data/<set>/
 results=RESULTS.md
 page=true
 help_message=$(sed -n '2,3s/^# \{0,1\}//p' "$0")
@@ -22,12 +23,12 @@ for exp in "$@"; do
     set=$(basename "$out")
     set=${set#decode_}
     while [ ! -d "$data/$set" ] && [ "$set" != "${set%_*}" ]; do set=${set%_*}; done
-    speechlm score --ref "$data/$set/text" --hyp "$out/text" --utt2spk "$data/$set/utt2spk" \
+    speechlm score --ref "$data/$set/$ref" --hyp "$out/text" --utt2spk "$data/$set/utt2spk" \
       --out "$out" --unit "$unit" --language "$language" > "$out/score.log"
   done
   if [ "$page" = true ]; then speechlm report "$exp" --data "$data"; fi
 done
-speechlm results --out "$results" "$@"
+[ -z "$results" ] || speechlm results --out "$results" "$@"
 echo
 rate=wer
 [ "$unit" = word ] || rate=cer

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Read English by Mandarin speakers, children and adults (speechocean762, OpenSLR 101). Give the corpus' folder; noises, a
+# Kaldi table id -> path (relative to its own folder), are optional.
+#   ./run.sh --corpus_dir DIR [--noise_scp DIR/noise.scp] [--lm_text FILE] [--stage 0] [--stop_stage 6]
+# shellcheck disable=SC2086 # train_options are words
+set -euo pipefail
+stage=0
+stop_stage=6
+cmd=run.pl
+nj=2
+corpus_dir=
+noise_scp=           # noises that are added to the training speech
+lm_text=             # more English sentences, one a line, for the text model
+ctc=conformer_ctc
+llm=speech_llm
+train_options=       # for all trainings, as in "--train.seed 2"
+. ./path.sh
+. utils/parse_options.sh
+. ./cmd.sh
+. utils/stages.sh
+
+prepare() {
+  steps/prepare.sh speechocean data --corpus_dir "$corpus_dir"
+  steps/noise.sh "$noise_scp" data/noise.scp
+  steps/text.sh data/train/text "$lm_text" data/train_text
+}
+text_model() {
+  [ -f exp/llm_init/config.json ] ||
+    speechlm make_llm --text data/train_text/text --out exp/llm_init --dim 192 --layers 4 --heads 4 --kv_heads 2 --ffn_dim 512
+  steps/train.sh --cmd "$cuda_cmd" conf/lm.yaml exp/lm $train_options
+  speechlm export exp/lm --llm exp/lm/llm
+}
+recogniser() {
+  [ ! -s data/noise.scp ] || train_options="--augment.noise data/noise.scp $train_options"
+  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $train_options
+  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm $train_options
+}
+decode() {
+  for name in "$ctc" "$llm"; do steps/decode.sh --cmd "$decode_cmd" --nj "$nj" "exp/$name" data/dev data/test; done
+}
+
+stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" prepare
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+stage 2 "Units -> data/lang_bpe/tokens.txt" \
+  steps/tokens.sh --kind bpe --language en --options "--size 200" data/train_text/text data/lang_bpe
+stage 3 "Text model -> exp/lm/llm/config.json" text_model
+stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser
+stage 5 "Decoding -> exp/$llm/decode_test/text" decode
+stage 6 "Scoring -> RESULTS.md" steps/score.sh --unit word --language en data "exp/$ctc" "exp/$llm"
