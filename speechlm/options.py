@@ -47,7 +47,7 @@ class TextOptions:
 
     language: Literal["zh", "ja", "en", "none"] = "none"
     tokens: str | None = None
-    prompt: str = "<s>{speech}[SEP]{text}</s>"
+    prompt: str = "{bos}{speech}{text}{eos}"
     source: str | None = None
 
 
@@ -155,7 +155,11 @@ def page(experiment: Experiment) -> str:
 
 def yaml_line(value: object) -> str:
     """Write one value as YAML on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).removesuffix("\n").removesuffix("\n...")
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )
 
 
 def dump(experiment: Experiment) -> str:

@@ -53,7 +53,9 @@ def test_imports_go_downward(path: Path) -> None:
     for module in imports(path):
         there = package_of(module)
         if there in ("", "options"):
-            assert here in ("bin", "report") or module == "speechlm", f"{path}: only bin and report read the options page"
+            assert here in ("bin", "report") or module == "speechlm", (
+                f"{path}: only bin and report read the options page"
+            )
             continue
         allowed = there == here or FLOORS[there] < FLOORS[here] or (here, there) in EXCEPTIONS
         assert allowed, f"{path}: {here} (floor {FLOORS[here]}) must not import {module} (floor {FLOORS[there]})"
@@ -108,9 +110,24 @@ def test_readme_plan_is_what_lies_on_disk() -> None:
 def test_top_level_is_the_plan() -> None:
     import subprocess
 
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     top = {name.split("/")[0] for name in listed if name and not name.startswith(".")}
-    plan = {"setup.py", "setup.cfg", "ruff.toml", "egs", "speechlm", "tools", "utils", "test", "doc", "Makefile", "README.md", "LICENSE"}
+    plan = {
+        "setup.py",
+        "setup.cfg",
+        "ruff.toml",
+        "egs",
+        "speechlm",
+        "tools",
+        "utils",
+        "test",
+        "doc",
+        "Makefile",
+        "README.md",
+        "LICENSE",
+    }
     assert top <= plan, f"not in the plan: {sorted(top - plan)}"
 
 

@@ -22,7 +22,10 @@ doc/           own_corpus.md"""
 
 def tree() -> str:
     """Give the plan."""
-    lines = ["speechlm/", "  options.py        THE ONE PAGE: every option that is not a part's own, with one sentence each"]
+    lines = [
+        "speechlm/",
+        "  options.py        THE ONE PAGE: every option that is not a part's own, with one sentence each",
+    ]
     for package, floor in FLOORS:
         names = sorted(path.stem for path in (ROOT / "speechlm" / package).glob("*.py") if path.stem != "__init__")
         row = f"  {package + '/':<10} {floor}  "

@@ -113,11 +113,12 @@ sub stop_all {
     my $signal = $stopped;
     say($call, "stopped by SIG$signal, stopping " . keys(%running) . ' running jobs; ' . @todo . ' were not started');
     kill 'TERM', keys %running;
-    my $until = time + $grace;
+    my @groups = keys %running;
+    my $until  = time + $grace;
     while (%running && time < $until) {
         while ((my $process = waitpid -1, WNOHANG) > 0) { end($process, $?) }
         select undef, undef, undef, 0.1 if %running;
     }
-    kill -9, keys %running;
+    kill -9, @groups;    # also what a job left behind that has ended
     exit 128 + { HUP => 1, INT => 2, TERM => 15 }->{$signal};
 }

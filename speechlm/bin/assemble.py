@@ -26,7 +26,9 @@ Encode = Callable[[str], list[int]]
 def make_fbank(values: dict[str, Any]) -> Fbank:
     """Make the feature extractor of the section `features`."""
     own = values["features"]
-    return Fbank(rate=own["rate"], num_mels=own["num_mels"], frame_length=own["frame_length"], frame_shift=own["frame_shift"])
+    return Fbank(
+        rate=own["rate"], num_mels=own["num_mels"], frame_length=own["frame_length"], frame_shift=own["frame_shift"]
+    )
 
 
 def source_of(values: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("first", type=Path, help="system A: a decode folder exp/A/decode_SET, or exp/A for all its sets")
+    parser.add_argument("first", type=Path, help="system A: a decode folder exp/A/decode_SET, or exp/A")
     parser.add_argument("second", type=Path, help="system B, the same way")
     parser.add_argument("--show", type=int, default=10, help="utterances to show on each side")
     parser.add_argument("--out", type=Path, help="write the report into this file instead of to the terminal")

@@ -11,21 +11,25 @@ TAKES_OVERRIDES = True
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("--exp", required=True, help="folder of the trained experiment; any --decode.option VALUE may follow")
+    parser.add_argument(
+        "--exp", required=True, help="folder of the trained experiment; any --decode.option VALUE may follow"
+    )
     parser.add_argument("--data", required=True, help="Kaldi data directory to decode")
     parser.add_argument("--out", required=True, help="folder of the hypotheses, as exp/NAME/decode_SET")
     parser.add_argument("--job", type=int, default=1, help="which share, 1 to num_jobs")
     parser.add_argument("--num_jobs", type=int, default=1, help="number of shares")
     parser.add_argument("--merge", type=int, metavar="N", help="put the parts of N jobs together instead of decoding")
     parser.add_argument("--tuned", metavar="YAML", help="take over the choice that `speechlm tune` wrote (best.yaml)")
-    parser.add_argument("--from_audio", action="store_true", help="compute features from the audio instead of reading feats.scp")
+    parser.add_argument(
+        "--from_audio", action="store_true", help="compute features from the audio instead of reading feats.scp"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Decode one share, or merge."""
-    from speechlm.options import decode_overrides
     from speechlm.io.expdir import ExpDir
     from speechlm.io.weights import content_hash
+    from speechlm.options import decode_overrides
 
     exp = ExpDir(args.exp)
     values = exp.read_options()
@@ -55,7 +59,9 @@ def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, A
     print(f"{args.out}: {stats['utterances']} utterances, real-time factor {speed:.3f}; see {args.out}/text")
 
 
-def _decode(args: argparse.Namespace, exp: Any, values: dict[str, Any], changed: dict[str, Any], header: dict[str, Any]) -> None:
+def _decode(
+    args: argparse.Namespace, exp: Any, values: dict[str, Any], changed: dict[str, Any], header: dict[str, Any]
+) -> None:
     import torch
 
     from speechlm.bin.assemble import make_dataset
@@ -66,4 +72,6 @@ def _decode(args: argparse.Namespace, exp: Any, values: dict[str, Any], changed:
         torch.set_num_threads(1)
     dataset = make_dataset(args.data, values, exp, training=False, from_audio=args.from_audio)
     recognizer, _ = load_recognizer(exp.path, changed)
-    decode_job(recognizer, dataset, Part(part_path(Path(args.out), args.job, args.num_jobs), header), args.job, args.num_jobs)
+    decode_job(
+        recognizer, dataset, Part(part_path(Path(args.out), args.job, args.num_jobs), header), args.job, args.num_jobs
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("exp", help="folder of a trained experiment with an LLM")
-    parser.add_argument("--llm", metavar="FOLDER", help="write config.json, model.safetensors and the tokenizer; adapters merged")
+    parser.add_argument(
+        "--llm", metavar="FOLDER", help="write config.json, model.safetensors and the tokenizer; adapters merged"
+    )
     parser.add_argument("--adapter", metavar="FOLDER", help="write adapter_model.safetensors and adapter_config.json")
     parser.add_argument("--part", choices=["llm", "encoder"], default="llm", help="whose adapters --adapter writes")
 
@@ -33,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     if args.adapter:
         part = getattr(getattr(model, args.part, None), "model", None)
         if part is None or not has_adapter(part):
-            raise UserError(f"{args.exp}: its {args.part} has no adapters; it was trained with adapt: {values[args.part]['adapt']}")
+            raise UserError(
+                f"{args.exp}: its {args.part} has no adapters; it was trained with adapt: {values[args.part]['adapt']}"
+            )
         save_adapter(part, args.adapter)
         print(f"{args.adapter}: adapters of the {args.part}, loadable by peft over {values[args.part]['checkpoint']}")
     if args.llm:

@@ -12,7 +12,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("config", nargs="?", help="an experiment's YAML; any --section.option VALUE may follow")
     parser.add_argument("--all", metavar="DIR", help="check every conf/*.yaml below DIR that is an experiment")
-    parser.add_argument("--kinds", metavar="FAMILY", help="list the kinds of a family (encoder, bridge, llm, head, loss, corpus)")
+    parser.add_argument(
+        "--kinds", metavar="FAMILY", help="list the kinds of a family (encoder, bridge, llm, head, loss, corpus)"
+    )
     parser.add_argument("--schema", action="store_true", help="print a JSON schema of the page, for editors")
 
 

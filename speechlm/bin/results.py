@@ -8,11 +8,12 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("experiments", nargs="*", type=Path, help="folders exp/NAME, or exp for all of them")
-    parser.add_argument("--out", type=Path, default=Path("RESULTS.md"), help="page to write; text outside its marks is kept")
-    parser.add_argument("--command", help="how the experiments were made, for those without command.txt")
-    parser.add_argument("--fresh", action="store_true", help="drop rows of experiments that are not given now")
-    parser.add_argument("--collect", type=Path, metavar="EGS", help="write EGS/README.md from the recipes' RESULTS.md instead")
+    add = parser.add_argument
+    add("experiments", nargs="*", type=Path, help="folders exp/NAME, or exp for all of them")
+    add("--out", type=Path, default=Path("RESULTS.md"), help="page to write; what stands outside its marks is kept")
+    add("--command", help="how the experiments were made, for those without command.txt")
+    add("--fresh", action="store_true", help="drop rows of experiments that are not given now")
+    add("--collect", type=Path, metavar="EGS", help="write EGS/README.md from the recipes' RESULTS.md")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -63,9 +63,17 @@ def _refuse_other_options(exp: Any, wanted: str) -> None:
     if not exp.options.exists() or not (Path(exp.path) / "checkpoints").exists():
         return
     before, now = yaml.safe_load(exp.options.read_text(encoding="utf-8")), yaml.safe_load(wanted)
-    for free in (("optim", "steps"), ("train", "device"), ("train", "threads"), ("data", "workers"), ("data", "keep_in_memory")):
+    for free in (
+        ("optim", "steps"),
+        ("train", "device"),
+        ("train", "threads"),
+        ("data", "workers"),
+        ("data", "keep_in_memory"),
+    ):
         before[free[0]].pop(free[1], None)
         now[free[0]].pop(free[1], None)
     changed = [name for name in now if before.get(name) != now[name] and name not in ("decode", "score")]
     if changed:
-        raise UserError(f"{exp.path}: was trained with other options in {', '.join(changed)}; choose another folder or remove it")
+        raise UserError(
+            f"{exp.path}: was trained with other options in {', '.join(changed)}; choose another folder or remove it"
+        )

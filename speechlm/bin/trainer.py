@@ -100,7 +100,9 @@ def make_loader(sets: list[SpeechDataset], values: dict[str, Any], *, shuffle: b
     return Loader(dataset, sampler, workers=data["workers"] if shuffle else 0)
 
 
-def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir) -> Callable[[nn.Module], dict[str, float]]:
+def make_validation(
+    dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir
+) -> Callable[[nn.Module], dict[str, float]]:
     """Make the function that measures the greedy error rate ("error", in percent) of the model as it is."""
     decode = {**values["decode"], "beam": 1, "nbest": 1, "length_penalty": 0.0}
     words = llm_text(values["llm"]["checkpoint"]) if values.get("llm") else None
@@ -121,6 +123,3 @@ def make_validation(dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir)
         return {"error": tally(pairs, values).rate}
 
     return validate
-
-
-

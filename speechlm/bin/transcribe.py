@@ -19,7 +19,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print 'file<TAB>text' for every file, or the bare text of a single one."""
     from speechlm.bin.assemble import make_dataset
-    from speechlm.options import decode_overrides
     from speechlm.core.errors import UserError
     from speechlm.data.collate import collate
     from speechlm.decoding.decode import batches_of
@@ -27,6 +26,7 @@ def run(args: argparse.Namespace) -> None:
     from speechlm.io.audio import duration
     from speechlm.io.expdir import ExpDir
     from speechlm.io.tables import write_table
+    from speechlm.options import decode_overrides
 
     exp = ExpDir(args.exp)
     values = exp.read_options()
@@ -49,6 +49,9 @@ def run(args: argparse.Namespace) -> None:
         order = sorted(range(len(dataset)), key=lambda index: -dataset.sizes[index])
         for batch in batches_of(order, dataset.sizes.tolist(), recognizer.decode["batch_seconds"]):
             results = recognizer.recognize(collate([dataset.read(index, 0) for index in batch]))
-            texts.update((dataset.ids[index], nbest[0].text if nbest else "") for index, nbest in zip(batch, results, strict=True))
+            texts.update(
+                (dataset.ids[index], nbest[0].text if nbest else "")
+                for index, nbest in zip(batch, results, strict=True)
+            )
     for utt, name in zip(ids, args.files, strict=True):
         print(texts[utt] if len(args.files) == 1 else f"{name}\t{texts[utt]}")

@@ -11,11 +11,17 @@ TAKES_OVERRIDES = True
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("exp", help="folder of a trained experiment; any --decode.option VALUE that stays fixed may follow")
+    parser.add_argument(
+        "exp", help="folder of a trained experiment; any --decode.option VALUE that stays fixed may follow"
+    )
     parser.add_argument("--data", required=True, help="Kaldi data directory to choose on; never the test set")
-    parser.add_argument("--grid", nargs="+", required=True, metavar="OPTION=VALUES", help="as in beam=1,4 length_penalty=0,0.5,1")
+    parser.add_argument(
+        "--grid", nargs="+", required=True, metavar="OPTION=VALUES", help="as in beam=1,4 length_penalty=0,0.5,1"
+    )
     parser.add_argument("--out", help="folder of the table and the choice; default exp/NAME/tune_SET")
-    parser.add_argument("--insertions", type=float, default=1.0, help="what an insertion costs beside a substitution or deletion")
+    parser.add_argument(
+        "--insertions", type=float, default=1.0, help="what an insertion costs beside a substitution or deletion"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

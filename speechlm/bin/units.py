@@ -19,7 +19,10 @@ def run(args: argparse.Namespace) -> None:
     from speechlm.text.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(args.tokens)
-    rows = {utt: tokenizer.split(normalize(text, tokenizer.language)) for utt, text in read_table(args.text, values=False).items()}
+    rows = {
+        utt: tokenizer.split(normalize(text, tokenizer.language))
+        for utt, text in read_table(args.text, values=False).items()
+    }
     unknown = sum(unit not in tokenizer.ids for units in rows.values() for unit in units)
     write_table(args.out, {utt: " ".join(units) for utt, units in rows.items()})
     print(f"{args.out}: {len(rows)} lines, {sum(map(len, rows.values()))} units, {unknown} of them not in the list")

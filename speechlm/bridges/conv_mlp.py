@@ -10,7 +10,7 @@ from speechlm.core.seq import Seq
 
 
 class ConvMlpBridge(nn.Module):
-    """Conv1d -> ReLU -> Linear -> ReLU -> Linear, the adapter chosen in arXiv 2406.17272
+    """Conv1d -> ReLU -> Linear -> ReLU -> Linear, the adapter chosen in arXiv 2406.17272.
 
     The paper prints no sizes; these are the public ones of SLAM-LLM's projector: kernel 5, stride 5 (50 -> 10 steps a
     second), hidden width 2048. 15.74 M parameters for 1024 -> 4096.

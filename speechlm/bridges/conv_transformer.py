@@ -29,7 +29,7 @@ class Block(nn.Module):
 
 
 class ConvTransformerBridge(nn.Module):
-    """Conv1d -> ReLU -> pre-norm transformer blocks -> LayerNorm -> Linear, compared in arXiv 2406.17272
+    """Conv1d -> ReLU -> pre-norm transformer blocks -> LayerNorm -> Linear, compared in arXiv 2406.17272.
 
     The paper prints no sizes. The convolution is that of `conv_mlp`; the blocks look at the whole utterance, with
     rotary positions and SiLU.

@@ -10,7 +10,7 @@ from speechlm.core.seq import Seq
 
 
 class DwsMlpBridge(nn.Module):
-    """Stack `stride` steps -> Linear -> ReLU -> Linear, compared in arXiv 2406.17272
+    """Stack `stride` steps -> Linear -> ReLU -> Linear, compared in arXiv 2406.17272.
 
     The paper prints no sizes; these are the public ones of SLAM-LLM's concatenating projector: 5 steps, hidden width
     2048. 18.88 M parameters for 1024 -> 4096. A last incomplete group is filled with zeros, not dropped.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -53,7 +54,10 @@ class Output:
     text_embeddings: input embeddings of the transcript's tokens, without the end token (B, U, D).
     answer_logits: (N, V) logits on the answers' positions only, N = sum of answers.lens.
     answer_labels: (N,) the tokens they must predict, row after row.
-    joint_logits: (B, T, U + 1, V) of the transducer.
+    joint_logits: (B, T, U + 1, V) of the transducer, where they are made at once.
+    joint: makes them for the rows asked for, (n,) indices -> (n, T', U' + 1, V), cut to the longest of these rows; so a
+        loss need not hold them all.
+    unit_states: the transducer predictor's states before each unit (B, U, P).
     representations: K regressed text representations, each (B, U, D), for distillation.
     notes: scalars to log (kept ratio of a compression, input RMS …).
     """
@@ -65,5 +69,7 @@ class Output:
     answer_logits: Tensor | None = None
     answer_labels: Tensor | None = None
     joint_logits: Tensor | None = None
+    joint: Callable[[Tensor], Tensor] | None = None
+    unit_states: Seq | None = None
     representations: list[Seq] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)

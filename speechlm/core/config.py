@@ -38,10 +38,14 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         name = loader.construct_object(key)
         if name in seen:
             line = key.start_mark.line + 1
-            raise UserError(f"{key.start_mark.name}:{line}: '{name}' stands twice (first in line {seen[name]}); keep one")
+            raise UserError(
+                f"{key.start_mark.name}:{line}: '{name}' stands twice (first in line {seen[name]}); keep one"
+            )
         seen[name] = key.start_mark.line + 1
     loader.flatten_mapping(node)
-    return {loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value}
+    return {
+        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value
+    }
 
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -93,7 +97,9 @@ def read_config(path: Path | str) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give an experiment's YAML, for example conf/conformer_ctc.yaml") from None
+        raise UserError(
+            f"{path}: no such file; give an experiment's YAML, for example conf/conformer_ctc.yaml"
+        ) from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise UserError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
@@ -123,7 +129,9 @@ def override(config: Config, arguments: list[str]) -> Config:
     while rest:
         flag = rest.pop(0)
         if not flag.startswith("--") or "." not in flag.split("=")[0]:
-            raise UserError(f"{flag}: unknown option; an experiment's option is written --section.option VALUE, as in --optim.lr 3e-4")
+            raise UserError(
+                f"{flag}: unknown option; an experiment's option is written --section.option VALUE, as in --optim.lr 3e-4"
+            )
         name, equals, text = flag[2:].partition("=")
         if not equals:
             if not rest or (rest[0].startswith("--")):
@@ -138,10 +146,14 @@ def _put(config: Config, path: list[str], value: Any, flag: str) -> None:
     for step, key in enumerate(path[:-1]):
         if isinstance(place, list):
             if not key.isdigit() or int(key) >= len(place):
-                raise UserError(f"{flag}: '{'.'.join(path[:step])}' is a list of {len(place)}; name a member by its number")
+                raise UserError(
+                    f"{flag}: '{'.'.join(path[:step])}' is a list of {len(place)}; name a member by its number"
+                )
             place = place[int(key)]
         else:
-            place = place.setdefault(key, {}) if place.get(key) is not None else place.__setitem__(key, {}) or place[key]
+            place = (
+                place.setdefault(key, {}) if place.get(key) is not None else place.__setitem__(key, {}) or place[key]
+            )
         if not isinstance(place, dict | list):
             raise UserError(f"{flag}: '{'.'.join(path[: step + 1])}' is a value, not a section")
     if isinstance(place, list):

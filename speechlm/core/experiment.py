@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from speechlm.core.config import Config
 from speechlm.core.errors import UserError
 from speechlm.core.registry import nearest, signature
-from speechlm.core.signature import REQUIRED, Option, Signature, read_signature
+from speechlm.core.signature import Option, Signature, read_signature
 
 ADAPT = "speechlm.nn.adapt_options:AdaptOptions"
 """Options that every adaptable part (encoder, llm) has besides its own."""
@@ -60,7 +60,12 @@ def section_schema(own: Signature, more: tuple[Option, ...] = ()) -> dict[str, o
     made = _model("section", own.options + more).model_json_schema()
     for option in own.options + more:
         made["properties"][option.name]["description"] = option.sentence
-    return {"type": "object", "description": own.summary, "additionalProperties": False, "properties": made["properties"]}
+    return {
+        "type": "object",
+        "description": own.summary,
+        "additionalProperties": False,
+        "properties": made["properties"],
+    }
 
 
 class _Checker:
@@ -89,7 +94,12 @@ class _Checker:
         except ValidationError as error:
             for problem in error.errors():
                 where = ".".join(str(step) for step in (path, *problem["loc"][:1]))
-                self.fault(where, f"{problem['msg'][0].lower()}{problem['msg'][1:]}, is {problem['input']!r}" if problem["type"] != "missing" else "must be given")
+                self.fault(
+                    where,
+                    f"{problem['msg'][0].lower()}{problem['msg'][1:]}, is {problem['input']!r}"
+                    if problem["type"] != "missing"
+                    else "must be given",
+                )
             return {}
         for option in options:
             name = f"{path}.{option.name}"
@@ -116,12 +126,12 @@ class _Checker:
         if family in ADAPTABLE and values.get("adapt") == "lora":
             values["lora"] = self.check(f"{path}.lora", lora or {}, read_signature(LORA).options)
         elif lora is not None:
-            self.fault(f"{path}.lora", f"has no effect with 'adapt: {values.get('adapt')}'; write 'adapt: lora' or take it out")
+            self.fault(
+                f"{path}.lora", f"has no effect with 'adapt: {values.get('adapt')}'; write 'adapt: lora' or take it out"
+            )
         if over is not None:
             values["over"] = self.part(f"{path}.over", family, over)
         return values
-
-
 
 
 def check(config: Config, sections: dict[str, tuple[str, ...]], parts: dict[str, str]) -> Experiment:
@@ -149,5 +159,3 @@ def check(config: Config, sections: dict[str, tuple[str, ...]], parts: dict[str,
     if checker.faults:
         raise UserError("\n".join(checker.faults))
     return Experiment(values, checker.rows)
-
-

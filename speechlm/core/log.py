@@ -28,7 +28,9 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def progress(items: Iterable[Item], *, total: int | None, what: str, unit: str = "utt", every: float = 10.0) -> Iterator[Item]:
+def progress(
+    items: Iterable[Item], *, total: int | None, what: str, unit: str = "utt", every: float = 10.0
+) -> Iterator[Item]:
     """Pass the items through and tell how far it is.
 
     On a terminal a tqdm bar on stderr; elsewhere one line every `every` seconds and one at the end.

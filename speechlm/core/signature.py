@@ -11,7 +11,7 @@ import importlib.util
 import re
 import typing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,9 @@ def _annotation(node: ast.expr) -> Any:
             return typing.Literal[tuple(ast.literal_eval(value) for value in values)]
         case ast.Subscript(value=ast.Name(id=outer), slice=inner) if outer in ("list", "dict", "tuple"):
             parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-            return _NAMES[outer][tuple(... if isinstance(p, ast.Constant) and p.value is ... else _annotation(p) for p in parts)]
+            return _NAMES[outer][
+                tuple(... if isinstance(p, ast.Constant) and p.value is ... else _annotation(p) for p in parts)
+            ]
     raise TypeError(f"an option's type must be built of {', '.join(_NAMES)} and Literal, is: {ast.unparse(node)}")
 
 
@@ -101,18 +103,20 @@ def _fields(body: ast.ClassDef) -> list[tuple[str, ast.expr, ast.expr | None]]:
     return [
         (item.target.id, item.annotation, item.value)
         for item in body.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and "ClassVar" not in ast.unparse(item.annotation)
+        if isinstance(item, ast.AnnAssign)
+        and isinstance(item.target, ast.Name)
+        and "ClassVar" not in ast.unparse(item.annotation)
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(name: str) -> ast.Module:
     spec = importlib.util.find_spec(name)
     assert spec is not None and spec.origin is not None, f"no module {name}"
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"), spec.origin)
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_signature(target: str) -> Signature:
     """Read "package.module:Class" from its source.
 

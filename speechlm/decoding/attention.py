@@ -93,18 +93,19 @@ def _attend_beams(
     """Attend from the K beams of each slot (A, H, K, width) to its columns; the queries of a group share their keys."""
     slots, heads, beams, width = query.shape
     group = heads // key.shape[1]
-    mask = _step_mask(plan, group, window)
+    mask = _step_mask(plan, group, window, query.dtype)
     query = query.reshape(slots, key.shape[1], group * beams, width)
-    out = scaled_dot_product_attention(query, key, value, attn_mask=mask.to(query.dtype), scale=scaling)
+    out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
     return out.reshape(slots, heads, beams, -1).transpose(1, 2)
 
 
-def _step_mask(plan: Step, group: int, window: int | None) -> Tensor:
+def _step_mask(plan: Step, group: int, window: int | None, dtype: torch.dtype) -> Tensor:
     """Give the additive mask (A, 1, group * K, used), made once and shared by the layers."""
-    if (group, window) not in plan.masks:
+    key = (group, window, dtype)
+    if key not in plan.masks:
         mask = plan.mask
         if window is not None:
             gap = plan.places[:, :, None] - plan.held[:, None, :]  # (A, K, used)
             mask = mask.masked_fill(gap >= window, -torch.inf)
-        plan.masks[group, window] = mask.repeat(1, group, 1)[:, None]
-    return plan.masks[group, window]
+        plan.masks[key] = mask.to(dtype).repeat(1, group, 1)[:, None]
+    return plan.masks[key]

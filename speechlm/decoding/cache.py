@@ -38,7 +38,7 @@ class Step:
     used: int
     mask: Tensor
     held: Tensor
-    masks: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
+    masks: dict[tuple[int, int | None, torch.dtype], Tensor] = field(default_factory=dict)
     rows: dict[int, Tensor] = field(default_factory=dict)
 
 

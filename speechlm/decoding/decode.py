@@ -86,7 +86,12 @@ def decode_job(recognizer: Recognizer, dataset: SpeechDataset, part: Part, job: 
         start = time.perf_counter()
         results = recognizer.recognize(collate(examples))
         spent = (time.perf_counter() - start) / len(examples)
-        part.add([_entry(example.id, example.seconds, spent, nbest) for example, nbest in zip(examples, results, strict=True)])
+        part.add(
+            [
+                _entry(example.id, example.seconds, spent, nbest)
+                for example, nbest in zip(examples, results, strict=True)
+            ]
+        )
 
 
 def _entry(utt: str, seconds: float, spent: float, nbest: list[Result]) -> dict[str, Any]:
@@ -113,11 +118,19 @@ def merge(out: Path, ids: list[str], num_jobs: int, header: dict[str, Any]) -> d
         entries.update(part.done)
     missing = [utt for utt in ids if utt not in entries]
     if missing:
-        raise UserError(f"{out}: {len(missing)} of {len(ids)} utterances are not decoded ({missing[0]} ...); run stage 5 again")
+        raise UserError(
+            f"{out}: {len(missing)} of {len(ids)} utterances are not decoded ({missing[0]} ...); run stage 5 again"
+        )
     with atomic_open(out / "nbest.jsonl") as file:
         file.writelines(json.dumps(entries[utt], ensure_ascii=False) + "\n" for utt in ids)
     audio, spent = (sum(entries[utt][key] for utt in ids) for key in ("seconds", "spent"))
-    stats = {"utterances": len(ids), "audio_seconds": round(audio, 3), "decode_seconds": round(spent, 3), "jobs": num_jobs, **header}
+    stats = {
+        "utterances": len(ids),
+        "audio_seconds": round(audio, 3),
+        "decode_seconds": round(spent, 3),
+        "jobs": num_jobs,
+        **header,
+    }
     with atomic_open(out / "stats.json") as file:
         json.dump(stats, file, ensure_ascii=False, indent=2)
         file.write("\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,16 @@ from speechlm.decoding.spelling import Spelling
 Prompt = tuple[str, Tensor, int]
 
 
+@dataclass
+class Effort:
+    """What a search has cost so far: seconds, prompt steps read, and tokens read one by one (of all beams)."""
+
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    prompt_steps: int = 0
+    tokens: int = 0
+
+
 class LLMBeamSearch:
     """Beam search with the results of Hugging Face `generate`, for transformers causal LMs with an attention interface.
 
@@ -27,11 +39,15 @@ class LLMBeamSearch:
     beside it, so that nothing is copied when beams are reordered (cache.py, tree.py). Utterances that have ended
     leave and new ones enter at any step. What is decoded beside an utterance does not change its result.
 
-    model: a transformers causal LM in eval mode, bare or wrapped by peft (LoRA). embed: token ids (...) -> embeddings
-    (..., D). end_ids: tokens that end an answer. pieces: the bytes of every token (spelling.token_pieces), needed by
-    the options no_repeat_unit "character" and valid_text. lm: another LM of the same tokens, whose log probabilities
-    are added. ctc: the CTC head's prefix scores, added. prefill_steps: about how many steps of prompts are run in one
-    go; bounds memory.
+    model: a transformers causal LM in eval mode, bare or wrapped by peft (LoRA).
+    embed: token ids (...) -> embeddings (..., D).
+    end_ids: tokens that end an answer.
+    pieces: the bytes of every token (spelling.token_pieces), for the options no_repeat_unit "character" and valid_text.
+    lm: another LM of the same tokens, whose log probabilities are added.
+    ctc: the CTC head's prefix scores, added.
+    prefill_steps: about how many steps of prompts are run in one go; bounds memory.
+
+    `effort` sums up what all searches have cost.
     """
 
     def __init__(
@@ -48,11 +64,12 @@ class LLMBeamSearch:
     ) -> None:
         self.model = model
         self.embed = embed
-        self.end_ids = list(end_ids)
+        self.end_ids = list(dict.fromkeys(end_ids))
         self.options = options or SearchOptions()
         self.lm = lm
         self.ctc = ctc
         self.prefill_steps = prefill_steps
+        self.effort = Effort()
         self.spelling: Spelling | None = None
         if not self.end_ids:
             raise UserError("end_ids: must name at least one token that ends an answer")
@@ -147,6 +164,7 @@ class _Run:
 
     def _enter(self, batch: list[Prompt]) -> tuple[int, list[int]]:
         """Read prompts and let the best first tokens begin their beams."""
+        start = time.perf_counter()
         names, prompts, limits = [list(column) for column in zip(*batch, strict=True)]
         logits = self.readers[0].enter(prompts)
         others = None
@@ -156,16 +174,23 @@ class _Run:
             self.ctc.enter(names)
         part = self.beams.enter(limits)
         self.ids += names
-        return part.start, self._advance(part, logits[:, None], others[:, None] if others is not None else None)
+        states = self._advance(part, logits[:, None], others[:, None] if others is not None else None)
+        self.search.effort.prompt_steps += sum(map(len, prompts))
+        self.search.effort.prefill_seconds += time.perf_counter() - start
+        return part.start, states
 
     def _go_on(self) -> tuple[int, list[int]]:
         """One token more for every beam of every utterance."""
+        start = time.perf_counter()
         newest = self.beams.newest()
         logits = self.readers[0].step(newest)
         others = None
         if self.search.lm is not None:
             others = self.search.lm.weigh(self.readers[1].step(newest), logits.shape[-1])
-        return 0, self._advance(slice(0, self.beams.active), logits, others)
+        states = self._advance(slice(0, self.beams.active), logits, others)
+        self.search.effort.tokens += newest.numel()
+        self.search.effort.decode_seconds += time.perf_counter() - start
+        return 0, states
 
     @torch.inference_mode()
     def _advance(self, part: slice, logits: Tensor, others: Tensor | None) -> list[int]:

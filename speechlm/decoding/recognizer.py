@@ -87,14 +87,18 @@ class Recognizer:
 
     def _seconds(self, batch: Batch) -> list[float]:
         """Durations of the audio; a unit of text-only input counts for 0.2 s."""
-        return [s if s > 0 else 0.2 * n for s, n in zip(batch.seconds.tolist(), batch.speech.lens.tolist(), strict=True)]
+        return [
+            s if s > 0 else 0.2 * n for s, n in zip(batch.seconds.tolist(), batch.speech.lens.tolist(), strict=True)
+        ]
 
     def _result(self, hypothesis: Hypothesis, decode: Callable[[list[int]], str] | None) -> Result:
         assert decode is not None
         return Result(decode(hypothesis.tokens), hypothesis.score, hypothesis.tokens, hypothesis.token_scores)
 
 
-def load_recognizer(place: Path | str, overrides: dict[str, Any], device: str = "auto") -> tuple[Recognizer, dict[str, Any]]:
+def load_recognizer(
+    place: Path | str, overrides: dict[str, Any], device: str = "auto"
+) -> tuple[Recognizer, dict[str, Any]]:
     """Load a finished experiment's folder; `overrides` replaces members of its section `decode`.
 
     Gives the recogniser and the experiment's checked options (what the data must look like).
@@ -122,10 +126,16 @@ def llm_text(checkpoint: str, exp: ExpDir | None = None) -> Callable[[list[int]]
     tokenizer = load_llm_tokenizer(checkpoint)
     stored = exp.read_json(exp.bases).get("tokenizer") if exp else None
     if stored and stored != tokenizer_hash(tokenizer):
-        raise UserError(f"{checkpoint}: its tokenizer is not the one that {exp.path} was trained with; put the original back")
+        raise UserError(
+            f"{checkpoint}: its tokenizer is not the one that {exp.path} was trained with; put the original back"
+        )
 
     def text(ids: list[int]) -> str:
         # Invalid UTF-8 of byte tokens becomes U+FFFD, which is no text: it is taken out and the rest is kept.
-        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).replace("\ufffd", "").strip()
+        return (
+            tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            .replace("\ufffd", "")
+            .strip()
+        )
 
     return text

@@ -79,5 +79,8 @@ class TransducerHead(nn.Module):
 
     def join(self, encoded: Tensor, predicted: Tensor) -> Tensor:
         """Score the units for encoder outputs (..., dim_in) and predictor states (..., P) of shapes that broadcast."""
-        acoustic, text = self.encoder_proj(encoded), self.predictor_proj(predicted)
+        return self.meet(self.encoder_proj(encoded), self.predictor_proj(predicted))
+
+    def meet(self, acoustic: Tensor, text: Tensor) -> Tensor:
+        """Do the same with what was projected before, each (..., joint_dim): a search projects the speech once."""
         return self.output(torch.tanh(acoustic + text if self.combine == "additive" else acoustic * text))

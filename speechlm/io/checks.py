@@ -10,7 +10,7 @@ from speechlm.io.archive import matrix_shape
 from speechlm.io.audio import AudioInfo, audio_info, is_pipe
 from speechlm.io.rules import MEND, Table, check_values, scan_table
 from speechlm.io.segments import Segment, parse_segment
-from speechlm.io.tables import Fault, Row
+from speechlm.io.tables import Fault, Row, split
 
 # Kaldi goes on after these.
 WARNINGS = ("speaker-prefix",)
@@ -53,7 +53,7 @@ class Checker:
             if self[name].exists and self["utt2spk"].exists:
                 self.compare(name, "utt2spk", set(self["utt2spk"].rows), "utterance")
         if self["segments"].exists and self["wav.scp"].exists:
-            used = {row.value.split()[0] for row in self["segments"].rows.values()}
+            used = {split(row.value)[0] for row in self["segments"].rows.values()}
             self.compare("wav.scp", "segments", used, "recording")
 
     def compare(self, name: str, other: str, ids: set[str], what: str) -> None:
@@ -81,7 +81,7 @@ class Checker:
         """Every utterance once, under its own speaker."""
         table, speaker_of, seen = self["spk2utt"], self["utt2spk"].rows, set()
         for row in table.rows.values():
-            for utt in row.value.split():
+            for utt in split(row.value):
                 if utt not in speaker_of or speaker_of[utt].value != row.key:
                     table.fault(row.line, "spk2utt", MEND, f"{utt!r} is not of speaker {row.key!r} in utt2spk")
                 elif utt in seen:

@@ -33,7 +33,9 @@ class ExpDir:
     def read_options(self) -> dict[str, Any]:
         """Read the checked values that training wrote; a folder without them is a UserError."""
         if not self.options.exists():
-            raise UserError(f"{self.path}: no options.yaml here; give the folder of a trained experiment, such as exp/conformer_ctc")
+            raise UserError(
+                f"{self.path}: no options.yaml here; give the folder of a trained experiment, such as exp/conformer_ctc"
+            )
         return yaml.safe_load(self.options.read_text(encoding="utf-8"))
 
     def read_json(self, path: Path) -> dict[str, Any]:

@@ -50,6 +50,12 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{next(COUNTER)}.tmp")
 
 
+def is_special(path: Path) -> bool:
+    """True for what a rename must not replace: a folder, a device, a pipe."""
+    with told(path, REFUSED):
+        return path.exists() and not path.is_file()
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; what the body writes there is moved to `path` when the body ends well.
@@ -61,6 +67,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     final = Path(os.path.realpath(path))
     temporary = temporary_name(final)
+    if is_special(final):
+        raise UserError(f"{path}: cannot be written: a folder or a device, not a file; choose another path")
     try:
         with told(Path(path), REFUSED):
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +94,7 @@ def atomic_open(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         raise ValueError(f"mode must be 'w' or 'wb', is {mode!r}")
     text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     target = Path(path)
-    with told(target, REFUSED):
-        is_device = target.exists() and not target.is_file() and not target.is_dir()
-    if is_device:
+    if is_special(target) and not target.is_dir():
         with told(target, REFUSED):
             file = open(target, mode, **text)  # noqa: SIM115 (closed below; opening and writing fail differently)
         with told(target, FULL), file:

@@ -9,7 +9,7 @@ from speechlm.core.errors import UserError
 from speechlm.io.audio import AudioInfo, audio_info, is_pipe
 from speechlm.io.rules import WIDE_BLANK
 from speechlm.io.segments import number, parse_segment
-from speechlm.io.tables import Fault, parse_line, write_table
+from speechlm.io.tables import BLANKS, Fault, parse_line, split, write_table
 
 CORE = ("utt2spk", "text", "feats.scp")  # with segments or wav.scp these say which utterances there are
 DERIVED = ("utt2dur", "utt2num_frames", "utt2lang")  # cut down, but never a reason to drop an utterance
@@ -76,9 +76,9 @@ class Fixer:
         try:
             if name == "segments":
                 parse_segment(value, key, "")
-            elif name in ("utt2dur", "reco2dur"):
-                number(value, key, "")
-            elif name == "utt2spk" and len(value.split()) != 1:
+            elif name in ("utt2dur", "reco2dur") and number(value, key, "") == 0:
+                return "it lasts 0 s"
+            elif name == "utt2spk" and len(split(value)) != 1:
                 return "more than one speaker"
             elif name == "wav.scp" and not is_pipe(value):
                 self.infos[key] = audio_info(value)
@@ -102,7 +102,7 @@ class Fixer:
         segments = self.tables.get("segments")
         if segments is not None and "wav.scp" in self.tables:
             recordings = set(self.tables["wav.scp"])
-            known = {utt for utt, value in segments.items() if value.split()[0] in recordings}
+            known = {utt for utt, value in segments.items() if split(value)[0] in recordings}
             self.keep("segments", known, "its recording is not in wav.scp")
             self.trim(segments)
         names = [name for name in (*CORE, "segments" if segments is not None else "wav.scp") if name in self.tables]
@@ -111,7 +111,7 @@ class Fixer:
             self.keep(name, common, f"not in each of {', '.join(names)}")
         for name in DERIVED:
             self.keep(name, common, "no such utterance")
-        used = {value.split()[0] for value in self.tables["segments"].values()} if segments is not None else common
+        used = {split(value)[0] for value in self.tables["segments"].values()} if segments is not None else common
         for name in BY_RECORDING:
             self.keep(name, used, "no utterance uses it")
         for name in BY_SPEAKER:
@@ -126,7 +126,7 @@ class Fixer:
                 self.note("segments", 0, f"dropped {utt!r}: it begins behind its recording's end, {info.seconds:.2f} s")
                 del segments[utt]
             elif info and part.end is not None and part.end > info.seconds:
-                fields = segments[utt].split()
+                fields = split(segments[utt])
                 segments[utt] = " ".join([*fields[:2], f"{info.seconds:.3f}", *fields[3:]])
                 self.note("segments", 0, f"cut {utt!r} at its recording's end, {info.seconds:.2f} s, was {part.end:g} s")
 
@@ -160,7 +160,7 @@ class Fixer:
     def write_one(self, name: str) -> None:
         """Write or remove one table if it changed."""
         path, table = self.path / name, self.tables.get(name)
-        lines = [] if table is None else [f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)]
+        lines = [] if table is None else [f"{key} {table[key]}".rstrip(BLANKS) + "\n" for key in sorted(table)]
         if table is not None and "".join(lines).encode() == self.before.get(name):
             return
         if name in self.before:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechlm.core.errors import UserError
 from speechlm.io.segments import number, parse_segment
-from speechlm.io.tables import Fault, Row, duplicate_fault, open_table, order_fault, parse_line, value_fault
+from speechlm.io.tables import Fault, Row, duplicate_fault, open_table, order_fault, parse_line, split, value_fault
 
 MEND = "run utils/fix_data_dir.sh"
 # Blanks that are none of ASCII's: programs differ in whether they part words.
@@ -82,15 +82,16 @@ def check_text(table: Table, allow_empty: bool) -> None:
             found = ord(WIDE_BLANK.search(row.value)[0])  # type: ignore[index]
             table.fault(row.line, "wide-blank", MEND, f"{row.key!r} holds the blank U+{found:04X}")
         for word in RESERVED:
-            if word in row.value.split():
+            if word in split(row.value):
                 table.fault(row.line, "reserved-word", "take the word out", f"{row.key!r} holds {word}")
 
 
 def check_values(table: Table, check: Callable[[Row], object]) -> None:
-    """Note the lines whose value `check` refuses with a UserError; the row is left out."""
+    """Note the lines whose value `check` refuses with a UserError; they and those without a value are left out."""
     for key, row in list(table.rows.items()):
         if not row.value:
-            continue  # told already
+            del table.rows[key]  # told already
+            continue
         try:
             check(row)
         except UserError as error:
@@ -129,8 +130,8 @@ def check_one_word(table: Table) -> Callable[[Row], object]:
     """Check of a line with two fields."""
 
     def check(row: Row) -> None:
-        if len(row.value.split()) != 1:
-            count = len(row.value.split()) + 1
-            raise UserError(f"{table.file}: {row.key!r} has {count} fields; write: utterance speaker")
+        count = len(split(row.value))
+        if count != 1:
+            raise UserError(f"{table.file}: {row.key!r} has {count + 1} fields; write: utterance speaker")
 
     return check

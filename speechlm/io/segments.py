@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from speechlm.core.errors import UserError
+from speechlm.io.tables import split
 
+# Python's float() takes more than any other program that reads the file: 1_0, fullwidth digits, blanks.
+NUMBER = re.compile(r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Segment:
@@ -25,7 +29,7 @@ def parse_segment(value: str, utt: str, place: str) -> Segment:
 
     Raises: UserError when it has not 3 or 4 fields, a time is no number >= 0, or the end is not after the start.
     """
-    fields = value.split()
+    fields = split(value)
     if len(fields) not in (3, 4):
         form = "utterance recording start end [channel]"
         raise UserError(f"{place}: {utt!r} has {len(fields) + 1} fields; write: {form}")
@@ -43,10 +47,7 @@ def number(value: str, utt: str, place: str) -> float:
 
     Raises: UserError otherwise.
     """
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0:
+    seconds = float(value) if NUMBER.fullmatch(value) else math.nan
+    if not math.isfinite(seconds):
         raise UserError(f"{place}: {utt!r} has the time {value!r}; write seconds, a number >= 0")
     return seconds

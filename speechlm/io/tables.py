@@ -64,6 +64,11 @@ def parse_line(raw: bytes, line: int, file: str) -> Row | Fault:
     return Row(line, key, value)
 
 
+def split(value: str) -> list[str]:
+    """Part a value at ASCII blanks only, as Kaldi does."""
+    return [field for field in re.split("[ \t]+", value) if field]
+
+
 def scan_lines(path: Path | str) -> Iterator[Row | Fault]:
     """Read a table line by line; a line that breaks a rule comes as a Fault. One pass, constant memory.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from speechlm.core.errors import UserError
-from speechlm.io.files import FULL, atomic_path
+from speechlm.io.files import REFUSED, atomic_path
 
 # What makes a model give other outputs: weights, configuration, and the tokenizer's files.
 HASHED = {".safetensors", ".bin", ".pt", ".json", ".yaml", ".model", ".txt"}
@@ -36,10 +36,11 @@ def save_weights(path: Path | str, tensors: dict[str, Tensor], metadata: dict[st
         try:
             save_file(plain, temporary, metadata=metadata)
         except SafetensorError as error:
-            # The library wraps the system's error in a text of its own.
-            if "code: 28" in str(error) or "StorageFull" in str(error):
-                raise UserError(f"{path}: cannot be written: {FULL[errno.ENOSPC]}") from error
-            raise
+            found = re.search(r"\(os error (\d+)\)", str(error))  # the library wraps the system's error in words
+            code = int(found[1]) if found else 0
+            if code not in REFUSED:
+                raise
+            raise UserError(f"{path}: cannot be written: {REFUSED[code]}") from error
 
 
 def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechlm.core.batch import Batch, Output
 from speechlm.core.seq import Seq
@@ -24,7 +25,7 @@ class Teach(Protocol):
         """Give the K pairs."""
 
 
-class DistillLoss:
+class DistillLoss(nn.Module):
     """Mean distance over the words of a batch and over the K representations, in fp32.
 
     arXiv 2309.04031: several layers, contexts and models teach at once; the mean over K keeps the loss's weight in its
@@ -35,19 +36,32 @@ class DistillLoss:
     teachers' notes (coverage of the word alignment) are passed on.
 
     teach: gives the teachers' vectors, see `speechlm.llms.teacher`.
+    heads: regress the K representations from the speech and the states before each unit; without them the model's own
+        `representations` are taken. They are parameters of the loss, not of the model: what decodes never sees them.
 
     Options:
         distance: l1 or mse (means over the width), or cos for one minus the cosine.
         normalise: apply LayerNorm without parameters to the teacher's vectors.
     """
 
-    def __init__(self, teach: Teach, *, distance: Literal["l1", "mse", "cos"] = "l1", normalise: bool = True) -> None:
+    def __init__(
+        self,
+        teach: Teach,
+        heads: Sequence[nn.Module] = (),
+        *,
+        distance: Literal["l1", "mse", "cos"] = "l1",
+        normalise: bool = True,
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
         if distance not in ("l1", "mse", "cos"):
             raise ValueError(f"loss distill: distance must be l1, mse or cos, is {distance!r}")
         self.teach, self.distance, self.normalise = teach, distance, normalise
 
-    def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give (sum over words, number of words); ValueError if the model regresses no or another number of vectors."""
+        if len(self.heads):
+            output.representations = self._regressed(output)
         if not output.representations:
             raise ValueError("loss distill: the model gives no representations; it needs regression heads")
         taught = self.teach(batch)
@@ -60,6 +74,11 @@ class DistillLoss:
         total = torch.stack([self._distances(student, *wanted).sum() for student, wanted in pairs]).mean()
         count = torch.stack([positions.lens.sum() for positions, _ in taught]).float().mean()
         return total, count
+
+    def _regressed(self, output: Output) -> list[Seq]:
+        if output.encoded is None or output.unit_states is None:
+            raise ValueError("loss distill: the model gives no unit_states; it needs model transducer")
+        return [head(output.encoded, output.unit_states) for head in self.heads]
 
     def _distances(self, student: Seq, positions: Seq, values: Seq) -> Tensor:
         """Distance of each word (N,)."""

@@ -38,10 +38,11 @@ def rnnt_losses(logits: Tensor, steps: Tensor, targets: Seq) -> Tensor:
 class TransducerLoss:
     """-log p(units | speech) of an RNN transducer, summed over utterances.
 
-    The logits (B, T, U + 1, V) are the largest tensor of the training. With `chunk` they are brought to fp32, and
-    their gradient made, for a few utterances at a time, each cut to its own longest T and U; the backward pass
-    computes a chunk again instead of keeping it. Utterances without an encoder step add neither loss nor count and are
-    told in the notes: `transducer_dropped`.
+    The logits (B, T, U + 1, V) are the largest tensor of the training, and what the joiner computes on the way to them
+    (B, T, U + 1, joint_dim) is no smaller. With `chunk` a few utterances at a time are joined, brought to fp32 and
+    scored, each chunk cut to its own longest T and U; the backward pass computes a chunk again instead of keeping it.
+    So neither tensor ever exists for the whole batch (`test/bench/bench_transducer_memory.py` measures it). Utterances
+    without an encoder step add neither loss nor count and are told in the notes: `transducer_dropped`.
 
     Options:
         per: what the sum is a mean over in the end: tokens (an empty transcript counts as one) or utterances.
@@ -57,27 +58,30 @@ class TransducerLoss:
 
     def __call__(self, output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give (sum over utterances, count); ValueError if the model has no joiner or the batch no targets."""
-        if output.joint_logits is None or output.encoded is None:
+        if output.encoded is None or (output.joint is None and output.joint_logits is None):
             raise ValueError("loss transducer: the model gives no joint_logits; it needs model transducer")
         if batch.targets is None:
             raise ValueError("loss transducer: the batch has no targets; the dataset needs a token list (text.tokens)")
-        steps, targets, logits = output.encoded.lens, batch.targets, output.joint_logits
-        some = steps > 0
-        dropped = int((~some).sum())
-        output.notes["transducer_dropped"] = float(dropped)
+        steps, targets = output.encoded.lens, batch.targets
+        rows = (steps > 0).nonzero()[:, 0]
+        output.notes["transducer_dropped"] = float(len(steps) - len(rows))
         counts = targets.lens.clamp(min=1) if self.per == "tokens" else torch.ones_like(targets.lens)
-        if dropped:
-            logits, targets, steps = logits[some], Seq(targets.data[some], targets.lens[some]), steps[some]
-        if not len(steps):
-            return logits.float().sum(), counts[some].sum()  # 0, tied to the graph
-        return self._sum(logits, steps, targets), counts[some].sum()
+        if not len(rows):
+            made = output.encoded.data if output.joint_logits is None else output.joint_logits
+            return made[rows].float().sum(), counts[rows].sum()  # 0, tied to the graph
+        chunks = rows.split(self.chunk or len(rows))
+        if len(chunks) == 1:
+            return _chunk_loss(output, targets, rows), counts[rows].sum()
+        sums = [checkpoint(_chunk_loss, output, targets, part, use_reentrant=False) for part in chunks]
+        return torch.stack(sums).sum(), counts[rows].sum()
 
-    def _sum(self, logits: Tensor, steps: Tensor, targets: Seq) -> Tensor:
-        if not self.chunk or len(steps) <= self.chunk:
-            return rnnt_losses(logits, steps, targets).sum()
-        sums = []
-        for start in range(0, len(steps), self.chunk):
-            rows = slice(start, start + self.chunk)
-            part = Seq(targets.data[rows], targets.lens[rows])
-            sums.append(checkpoint(rnnt_losses, logits[rows], steps[rows], part, use_reentrant=False).sum())
-        return torch.stack(sums).sum()
+
+def _chunk_loss(output: Output, targets: Seq, rows: Tensor) -> Tensor:
+    """Join a few rows and add up their losses."""
+    assert output.encoded is not None
+    if output.joint is not None:
+        logits = output.joint(rows)
+    else:
+        assert output.joint_logits is not None
+        logits = output.joint_logits if len(rows) == len(output.joint_logits) else output.joint_logits[rows]
+    return rnnt_losses(logits, output.encoded.lens[rows], Seq(targets.data[rows], targets.lens[rows])).sum()

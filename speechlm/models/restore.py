@@ -42,7 +42,9 @@ def hash_of(checkpoint: str) -> str:
     try:
         return content_hash(snapshot_download(checkpoint, local_files_only=True))
     except (OSError, ValueError) as error:
-        raise UserError(f"checkpoint '{checkpoint}': not in the local cache ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(
+            f"checkpoint '{checkpoint}': not in the local cache ({' '.join(str(error).split())[:200]})"
+        ) from None
 
 
 def bases_of(values: dict[str, Any]) -> dict[str, dict[str, str]]:

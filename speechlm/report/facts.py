@@ -22,7 +22,7 @@ PLUMBING = ("device", "batch_seconds", "batch_slots", "kind")
 class Facts:
     """A decode folder exp/NAME/decode_SET[_TAG].
 
-    score: `scoring.json`. training_data: hours and utterances in words. audio_seconds, real_time_factor: of the decoding.
+    score: `scoring.json`. training_data: hours and utterances in words. audio_seconds, real_time_factor: of decoding.
     options: of the decoding, in words. tuned: those that `speechlm tune` chose, and on which set.
     """
 
@@ -72,7 +72,7 @@ def facts_of(folder: Path, command: str | None = None) -> Facts:
         real_time_factor=spent / audio if audio and spent is not None else None,
         command=exp.command.read_text(encoding="utf-8").strip() if exp.command.exists() else command,
         options=in_words({name: value for name, value in options.items() if name not in PLUMBING}) or None,
-        tuned=_tuned(exp.path),
+        tuned=_tuned(exp.path, options),
     )
 
 
@@ -101,11 +101,17 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def in_words(options: dict[str, Any]) -> str:
     """Write options as `beam=4 length_penalty=0.5`."""
-    return " ".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items())
+    plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
+    return " ".join(f"{name}={value}" for name, value in plain.items())
 
 
-def _tuned(exp: Path) -> str | None:
-    found = [f"{in_words(_yaml(path))} (on {path.parent.name.removeprefix('tune_')})" for path in sorted(exp.glob("tune_*/best.yaml"))]
+def _tuned(exp: Path, used: dict[str, Any]) -> str | None:
+    """Tell what `speechlm tune` chose, on which set, and whether the decoding used it."""
+    found = []
+    for path in sorted(exp.glob("tune_*/best.yaml")):
+        chosen = _yaml(path)
+        place = f"on {path.parent.name.removeprefix('tune_')}"
+        found.append(f"{in_words(chosen)} ({place}{'' if chosen.items() <= used.items() else ', not used here'})")
     return "; ".join(found) or None
 
 
@@ -119,7 +125,8 @@ def training_data(exp: ExpDir, card: dict[str, Any]) -> str | None:
     folders = (exp.read_options().get("data") or {}).get("train") or []
     hours, utterances = 0.0, 0
     for folder in [folders] if isinstance(folders, str) else folders:
-        table = next((place / "utt2dur" for place in (Path(folder), exp.path.parents[1] / folder) if (place / "utt2dur").exists()), None)
+        places = [Path(folder) / "utt2dur", exp.path.parent.parent / folder / "utt2dur"]
+        table = next((place for place in places if place.exists()), None)
         if table is None:
             return None
         for _, value in iter_table(table):

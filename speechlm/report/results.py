@@ -13,15 +13,16 @@ from speechlm.report.facts import Facts, facts_of
 BEGIN = "<!-- speechlm results: begin; what stands between the marks is written by the command -->"
 END = "<!-- speechlm results: end -->"
 UNKNOWN = "not recorded"
-HEAD = "# Results\n\nWritten by `speechlm results`. What stands outside the marks is kept: failures and remarks belong there.\n"
+HEAD = "# Results\n\nWritten by `speechlm results`. What stands outside the marks is kept: remarks, failures.\n"
 
 Row = dict[str, str]
 TABLES: dict[str, tuple[str, list[str]]] = {
     "Error rates": (
-        "95 % intervals are bootstrapped over utterances as Kaldi's compute-wer-bootci does. RTF: seconds of decoding for "
-        "one second of audio.",
-        ["set", "experiment", "decoding", "unit", "error %", "95 % interval", "sub", "del", "ins", "words", "utterances",
-         "sentence error %", "training data", "trained parameters", "all parameters", "RTF", "commit"],
+        "95 % intervals are bootstrapped over utterances as Kaldi's compute-wer-bootci does. Homophones: substitutions "
+        "of the same toneless pinyin. RTF: seconds of decoding for one second of audio.",
+        ["set", "experiment", "decoding", "unit", "error %", "95 % interval", "sub", "del", "ins", "words",
+         "utterances", "sentence error %", "homophones", "training data",
+         "trained parameters", "all parameters", "RTF", "commit"],
     ),
     "Text that was not spoken": (
         "Insertions apart (arXiv 2406.17272); utterances in each class. Silence: utterances with an empty reference.",
@@ -53,6 +54,7 @@ def rows_of(facts: Facts) -> dict[str, Row]:
     apart = score["insertions_apart"]
     classes = apart["classes"]
     low, high = score["interval"]
+    alike = score.get("homophones")
     error: Row = {
         "unit": score["unit"],
         "error %": _number(score["rate"]),
@@ -63,6 +65,7 @@ def rows_of(facts: Facts) -> dict[str, Row]:
         "words": str(score["words"]),
         "utterances": str(score["utterances"]),
         "sentence error %": _number(score["sentence_rate"]),
+        "homophones": f"{alike['same_syllable']} of {alike['substitutions']}" if alike else "-",
         "training data": facts.training_data or UNKNOWN,
         "trained parameters": _count(facts.trained),
         "all parameters": _count(facts.total),

@@ -1,6 +1,6 @@
 """Our beam search beside Hugging Face `generate`, the same model, prompts and limits, in one run.
 
-    python test/bench/bench_decoding.py [--device cuda] [--threads 1] [--rounds 3] [--large]
+    python test/bench/bench_decoding.py [--device cuda] [--threads 1] [--rounds 3]
 
 Prompts are 60-120 steps of random embeddings; an utterance may say 0.3 tokens per step (18-36), which Hugging Face is
 told by a stopping criterion per utterance, so that both do the same work and must give the same tokens. Hugging Face
@@ -99,7 +99,11 @@ def compare(model: Qwen2ForCausalLM, batch: int, count: int, options: SearchOpti
     slow, fast = min(t[0][0] for t in times), min(t[1][0] for t in times)
     same = sum(a == b for a, b in zip(times[0][0][1], times[0][1][1], strict=True))
     tokens = sum(len(answer) for answer in times[0][1][1])
-    return f"{batch:5d} {count:5d} {slow:9.2f} {fast:9.2f} {slow / fast:6.2f}x {tokens / fast:9.0f} {same:5d}/{count}"
+    share = search.effort.prefill_seconds / (search.effort.prefill_seconds + search.effort.decode_seconds)
+    return (
+        f"{batch:5d} {count:5d} {slow:9.2f} {fast:9.2f} {slow / fast:6.2f}x {tokens / fast:9.0f} {share:8.0%} "
+        f"{same:5d}/{count}"
+    )
 
 
 def main() -> None:
@@ -122,10 +126,10 @@ def main() -> None:
             f"{args.layers} layers, {args.width} wide, vocabulary {vocab}, beam {args.beam}, "
             f"{args.device}, {args.threads} thread(s)"
         )
-        print("batch  utts      HF s    ours s   ratio  tokens/s    same")
+        print("batch  utts      HF s    ours s   ratio  tokens/s  prefill    same")
         for batch in args.batches if vocab < 100000 else args.batches[-1:]:
             options = SearchOptions(beam=args.beam, batch_slots=batch, no_repeat_ngram=args.ngram)
-            count = {1: 4, 8: 16}.get(batch, 2 * batch) if vocab < 100000 else batch
+            count = 4 if batch == 1 else 2 * batch
             print(compare(model, batch, count, options, args.rounds if vocab < 100000 else 1, args.device), flush=True)
 
 

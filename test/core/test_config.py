@@ -37,9 +37,13 @@ def test_origin_is_file_and_line(tmp_path: Path) -> None:
 
 def test_overrides(tmp_path: Path) -> None:
     config = read_config(write(tmp_path / "x.yaml", "optim: {lr: 1}\nlosses: [{kind: lm}]\n"))
-    override(config, ["--optim.lr", "3e-4", "--train.seed=7", "--losses.0.weight", "0.3", "--decode.length_penalty", "-1.5"])
+    override(
+        config, ["--optim.lr", "3e-4", "--train.seed=7", "--losses.0.weight", "0.3", "--decode.length_penalty", "-1.5"]
+    )
     assert config.values["optim"]["lr"] == 3e-4 and config.values["train"] == {"seed": 7}
-    assert config.values["losses"] == [{"kind": "lm", "weight": 0.3}] and config.values["decode"]["length_penalty"] == -1.5
+    assert (
+        config.values["losses"] == [{"kind": "lm", "weight": 0.3}] and config.values["decode"]["length_penalty"] == -1.5
+    )
     assert config.place("optim.lr") == "command line"
 
 
@@ -55,7 +59,12 @@ def test_faulty_overrides_are_one_clear_line(arguments: list[str], message: str)
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: 1\na: 2\n", ":2: 'a' stands twice"), ("a: [1\n", ":2: not YAML"), ("- 1\n", ":1: an experiment is a mapping"), ("a:\n\tb: 1\n", ":2: not YAML")],
+    [
+        ("a: 1\na: 2\n", ":2: 'a' stands twice"),
+        ("a: [1\n", ":2: not YAML"),
+        ("- 1\n", ":1: an experiment is a mapping"),
+        ("a:\n\tb: 1\n", ":2: not YAML"),
+    ],
 )
 def test_faulty_files_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -30,7 +30,11 @@ def test_source_and_class_agree(place: str) -> None:
         own = {f.name: f for f in dataclasses.fields(cls)}
         assert list(read) == list(own)
         for name, option in read.items():
-            made = own[name].default_factory() if own[name].default_factory is not dataclasses.MISSING else own[name].default
+            made = (
+                own[name].default_factory()
+                if own[name].default_factory is not dataclasses.MISSING
+                else own[name].default
+            )
             assert option.default == made or (option.default is REQUIRED and made is dataclasses.MISSING)
     else:
         own = {p.name: p for p in inspect.signature(cls.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -58,4 +62,6 @@ for family in FAMILIES:
         signature(family, kind)
 print(sorted({"torch", "transformers", "torchaudio", "peft", "scipy"} & set(sys.modules)))
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -148,7 +148,7 @@ def test_unpack_zip(tmp_path):
     assert (tmp_path / "out/top/empty").is_dir()
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
 def test_members_outside_are_refused(name, tmp_path):
     out = tmp_path / "in" / "out"
     with pytest.raises(UserError, match="lies outside of the archive's folder"):

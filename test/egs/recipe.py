@@ -30,8 +30,12 @@ def run(folder: Path, *arguments: str, code: int = 0, timeout: int = 280) -> str
     """Run ./run.sh; give its output. Fails with the output where the exit code is another one."""
     done = subprocess.run(["./run.sh", *arguments], cwd=folder, env=environment(), text=True, timeout=timeout,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    logs = "" if done.returncode == code else "\n".join(
-        f"--- {log}\n{log.read_text(encoding='utf-8')[-1500:]}" for log in sorted(folder.glob("**/log/*.log"))[-3:]
+    logs = (
+        ""
+        if done.returncode == code
+        else "\n".join(
+            f"--- {log}\n{log.read_text(encoding='utf-8')[-1500:]}" for log in sorted(folder.glob("**/log/*.log"))[-3:]
+        )
     )
     assert done.returncode == code, f"{done.stdout[-3000:]}\n{logs}"
     return done.stdout

@@ -18,7 +18,10 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_stages_then_nothing_to_do(recipe: Path) -> None:
     output = run(recipe, "--stage", "0", "--stop_stage", "6", *SMALL)
-    assert len(re.findall(r"^%WER \d+\.\d\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] exp/\S+/cer_\S+$", output, re.M)) == 4
+    assert (
+        len(re.findall(r"^%WER \d+\.\d\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] exp/\S+/cer_\S+$", output, re.M))
+        == 4
+    )
     assert re.search(r"^report: exp/speech_llm/report\.html$", output, re.M)
     for name in ("RESULTS.md", "exp/speech_llm/report.html", "exp/speech_llm/decode_test/scoring_kaldi/best_cer",
                  "exp/speech_llm/decode_test/scoring_kaldi/cer_details/per_utt", "exp/speech_llm/plots/curves.png"):  # fmt: skip

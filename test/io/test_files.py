@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from speechlm.core.errors import UserError
 from speechlm.io import files
 from speechlm.io.files import atomic_dir, atomic_open, atomic_path
+from test.io.limits import largest_file
 
 
 def test_file_is_there_only_after_the_body(tmp_path: Path) -> None:
@@ -65,15 +64,9 @@ def test_full_device_is_a_user_error() -> None:
 def test_file_size_limit_leaves_nothing(tmp_path: Path) -> None:
     """The nearest to a full disk that needs no rights: the system itself refuses to write more."""
     path = tmp_path / "big.ark"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(UserError, match="big.ark: cannot be written: the file is too large"):
-            with atomic_open(path, "wb") as file:
-                file.write(b"x" * 5000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with largest_file(1000), pytest.raises(UserError, match="big.ark: cannot be written: the file is too large"):
+        with atomic_open(path, "wb") as file:
+            file.write(b"x" * 5000)
     assert os.listdir(tmp_path) == []
 
 
@@ -99,10 +92,19 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     for path in (tmp_path / "file" / "a.txt", tmp_path / ("n" * 300)):
         with pytest.raises(UserError, match="cannot be written"), atomic_open(path) as file:
             file.write("x")
-    with pytest.raises(UserError, match="this is a folder"), atomic_open(tmp_path) as file:
+    with pytest.raises(UserError, match="a folder or a device"), atomic_open(tmp_path) as file:
         file.write("x")
     with pytest.raises(ValueError, match="mode"), atomic_open(tmp_path / "a", "a"):
         pass
+
+
+def test_no_device_is_replaced(tmp_path: Path) -> None:
+    """A writer that opens the file itself would put a plain file in the place of the device."""
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(UserError, match="a folder or a device, not a file"), atomic_path(place) as temporary:
+            temporary.write_text("x")
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_path_for_other_writers(tmp_path: Path) -> None:

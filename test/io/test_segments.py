@@ -28,6 +28,9 @@ def test_forms() -> None:
         ("r a 1", "time 'a'"),
         ("r 0 1 A", "channel 'A'"),
         ("r 0 1 ²", "channel '²'"),
+        ("r 0 １", "time '１'"),
+        ("r 0 1_0", "time '1_0'"),
+        ("r\u2000 0 1 x", "channel 'x'"),
     ],
 )
 def test_faults(value: str, what: str) -> None:

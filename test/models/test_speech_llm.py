@@ -1,6 +1,5 @@
 """The assembly of prompt, speech and answer: exact positions, exact labels, alone = in a padded batch (PAPERS 6, T1 T2 T5)."""
 
-from pathlib import Path
 
 import pytest
 import torch
@@ -59,7 +58,9 @@ def test_logits_are_the_llms_own_at_the_answer_positions(model: SpeechLLM) -> No
     expected, labels = [], []
     for row, answer in zip(speech.rows(), batch.answers.rows(), strict=True):
         embed = model.llm.embed
-        inputs = torch.cat([embed(torch.tensor(PROMPT.before)), row, embed(torch.tensor(PROMPT.between)), embed(answer)])
+        inputs = torch.cat(
+            [embed(torch.tensor(PROMPT.before)), row, embed(torch.tensor(PROMPT.between)), embed(answer)]
+        )
         logits = model.llm.model(inputs_embeds=inputs[None]).logits[0]
         first = len(PROMPT.before) + len(row) + len(PROMPT.between)
         for i, token in enumerate(answer.tolist()):
@@ -76,7 +77,9 @@ def test_alone_is_as_in_a_padded_batch(model: SpeechLLM) -> None:
     start = 0
     for row, answer in zip(speech, answers, strict=True):
         alone = model(Batch(["u"], Seq.of([row]), torch.tensor([1.0]), [""], answers=Seq.of([torch.tensor(answer)])))
-        torch.testing.assert_close(together.answer_logits[start : start + len(answer)], alone.answer_logits, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            together.answer_logits[start : start + len(answer)], alone.answer_logits, atol=2e-5, rtol=1e-4
+        )
         start += len(answer)
 
 

@@ -21,7 +21,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": path, "LC_ALL": "C", "OMP_NUM_THREADS": "1", **more}
 
 
-def run(*words: str | Path, cwd: Path, stdin: str = "", seconds: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str | Path, cwd: Path, stdin: str = "", seconds: float = 60, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program; a word without a slash that is the name of a file of utils/ means that file."""
     first = str(words[0])
     program = str(UTILS / first) if "/" not in first and (UTILS / first).exists() else first
@@ -31,8 +33,8 @@ def run(*words: str | Path, cwd: Path, stdin: str = "", seconds: float = 60, **e
     )  # fmt: skip
 
 
-def interrupt(*words: str | Path, cwd: Path, when: Path, sig: int = signal.SIGINT) -> tuple[int, str]:
-    """Run a program, send it a signal (to its process group, as Ctrl-C does) once `when` exists; its status and output."""
+def interrupt(*words: str | Path, cwd: Path, when: list[Path], sig: int = signal.SIGINT) -> tuple[int, str]:
+    """Run a program, signal its process group, as Ctrl-C does, once all of `when` exist; its status and output."""
     # A shell may have left SIGINT ignored, which programs inherit; at a terminal it is not.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
@@ -40,18 +42,26 @@ def interrupt(*words: str | Path, cwd: Path, when: Path, sig: int = signal.SIGIN
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     signal.signal(signal.SIGINT, before)
-    wait_for(when.exists, f"{when} to appear")
+    wait_for(lambda: all(path.exists() for path in when), f"{when} to appear")
     os.killpg(process.pid, sig)
     output, _ = process.communicate(timeout=30)
     return process.returncode, output
 
 
-def wait_for(condition, what: str, seconds: float = 20.0) -> None:  # noqa: ANN001
+def wait_for(condition, what: str, seconds: float = 20.0) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.02)
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended but was not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def script(path: Path, text: str) -> Path:

@@ -85,7 +85,15 @@ def test_help_is_the_leading_comment_or_the_message(demo, tmp_path):
 
 
 def test_config_file(demo, tmp_path):
-    lines = ["# all", "nj=7  # seven", "--stage = 3\r", "text-2='$x # y'   # literal", 'decode_opts="--beam 4"', "", "use_gpu=true"]
+    lines = [
+        "# all",
+        "nj=7  # seven",
+        "--stage = 3\r",
+        "text-2='$x # y'   # literal",
+        'decode_opts="--beam 4"',
+        "",
+        "use_gpu=true",
+    ]
     (tmp_path / "a.conf").write_text("\n".join(lines))
     assert demo("--config", "a.conf").stdout == "7|3|true|--beam 4|$x # y|0|"
     assert demo("--nj", "9", "--config=a.conf", "f").stdout == "9|3|true|--beam 4|$x # y|1|f|"

@@ -94,7 +94,9 @@ def test_a_function_stops_at_its_first_failure(tmp_path):
 def test_ctrl_c_tells_how_to_go_on_and_leaves_nothing(tmp_path):
     program = script(tmp_path / "run.sh", (HEAD % "set -euo pipefail").replace("UTILS", str(UTILS)))
     (tmp_path / "tmp").mkdir()
-    code, output = interrupt("env", f"TMPDIR={tmp_path}/tmp", program, "--stage", "6", cwd=tmp_path, when=tmp_path / "asleep")
+    code, output = interrupt(
+        "env", f"TMPDIR={tmp_path}/tmp", program, "--stage", "6", cwd=tmp_path, when=[tmp_path / "asleep"]
+    )
     assert code == 130
     assert "stopped by Ctrl-C in stage 6: Sleeps" in output
     assert "run.sh --stage 6" in output
