@@ -14,7 +14,7 @@ import yaml
 
 from speechlm.core.config import Config, override, read_config
 from speechlm.core.errors import UserError
-from speechlm.core.experiment import Experiment, check, part_options, section_schema
+from speechlm.core.experiment import LISTS, Experiment, check, part_options, section_schema
 from speechlm.core.registry import kinds, signature
 from speechlm.core.signature import Option, Signature, read_signature
 
@@ -22,16 +22,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "text": ("speechlm.options:TextOptions",),
     "features": ("speechlm.options:FeatureOptions",),
     "augment": ("speechlm.features.augment:Augmenter",),
+    "pinyin_noise": ("speechlm.text.pinyin_noise:PinyinNoise",),
     "data": ("speechlm.options:DataOptions",),
+    "teachers": ("speechlm.llms.teacher:TextTeacher",),
     "optim": ("speechlm.training.optim:OptimOptions",),
     "train": ("speechlm.training.options:TrainOptions",),
     "decode": ("speechlm.options:DecodeOptions", "speechlm.decoding.constraints:SearchOptions"),
     "score": ("speechlm.options:ScoreOptions",),
 }
-"""Sections of an experiment's YAML, and the classes whose options they hold."""
+"""Sections of an experiment's YAML, and the classes whose options they hold; `teachers` is a list."""
 
-PARTS: dict[str, str] = {"encoder": "encoder", "bridge": "bridge", "llm": "llm", "head": "head", "losses": "loss"}
-"""Sections that choose a part by `kind:`, and the family they choose from; `losses` is a list."""
+PARTS: dict[str, str] = {"encoder": "encoder", "bridge": "bridge", "llm": "llm", "head": "head", "losses": "loss",
+                         "regression": "head"}  # fmt: skip
+"""Sections that choose a part by `kind:`, and the family they choose from; `losses` is a list. `regression` is
+the head that each representation of the teachers gets while training."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +116,17 @@ class DecodeOptions:
     """Which search, with how much at once; what it may do is told by `SearchOptions`.
 
     Options:
-        kind: the model's own search (ctc or llm); auto takes the LLM if there is one.
+        kind: the model's own search (ctc, transducer or llm); auto takes the LLM if there is one.
         batch_seconds: seconds of audio decoded together.
         ctc_weight: weight of the CTC head's prefix score in the LLM's beam search; 0 leaves it out.
+        max_symbols: units a transducer may put out at one encoder step (greedy), or for each of all steps (beam).
         device: where to decode; auto takes the GPU if there is one.
     """
 
-    kind: Literal["auto", "ctc", "llm"] = "auto"
+    kind: Literal["auto", "ctc", "transducer", "llm"] = "auto"
     batch_seconds: float = 60.0
     ctc_weight: float = 0.0
+    max_symbols: int = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -170,6 +176,8 @@ def dump(experiment: Experiment) -> str:
 def schema() -> dict[str, object]:
     """Make a JSON schema of the page for editors: sections, kinds and options with their sentences."""
     properties: dict[str, object] = {name: section_schema(*signatures(places)) for name, places in SECTIONS.items()}
+    for name in LISTS:
+        properties[name] = {"type": "array", "items": properties[name]}
     for name, family in PARTS.items():
         members = [_part_schema(family, kind) for kind in kinds(family)]
         properties[name] = {"type": "array", "items": {"oneOf": members}} if name == "losses" else {"oneOf": members}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # with_gridengine.sh COMMAND ARGUMENT...: run a command against a GridEngine of its own, for tests and for trying things out.
 #
-# One node (this machine), queues all.q and gpu.q, parallel environment smp, the resources ram_free and gpu that Kaldi's
-# configurations ask for. Daemons and jobs live in namespaces of their own for processes and for the network (GridEngine
-# listens on every address) and are gone when the command ends, whose exit status is given. Needs root and the packages
-# that install_gridengine.sh installs; exits with 77 without them.
+# One node (this machine) with at least 4 slots, queues all.q and gpu.q, parallel environment smp, the resources ram_free
+# and gpu that Kaldi's configurations ask for. Daemons and jobs live in namespaces of their own for processes and for the
+# network (GridEngine listens on every address) and are gone when the command ends, whose exit status is given. Needs root
+# and what install_gridengine.sh installs; exits with 77 without them.
 set -euo pipefail
 
 if [[ $# -eq 0 ]]; then
@@ -106,7 +106,7 @@ processors UNDEFINED
 qtype BATCH INTERACTIVE
 pe_list smp
 rerun FALSE
-slots $(nproc)
+slots $(($(nproc) > 4 ? $(nproc) : 4))
 tmpdir /tmp
 shell /bin/bash
 shell_start_mode unix_behavior

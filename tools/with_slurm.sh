@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # with_slurm.sh COMMAND ARGUMENT...: run a command against a Slurm of its own, for tests and for trying things out.
 #
-# One node (this machine), partitions cpu (default) and gpu, two pretended GPUs, everything on 127.0.0.1 and in one
-# temporary folder. Daemons and jobs live in a process namespace of their own and are gone when the command ends, whose
-# exit status is given. Needs root and the packages that install_slurm.sh installs; exits with 77 without them.
+# One node (this machine, said to have at least 4 CPUs), partitions cpu (default) and gpu, two pretended GPUs, everything on
+# 127.0.0.1 and in one temporary folder. Daemons and jobs live in a process namespace of their own and are gone when the
+# command ends, whose exit status is given. Needs root and what install_slurm.sh installs; exits with 77 without them.
 set -euo pipefail
 
 if [[ $# -eq 0 ]]; then
@@ -61,7 +61,8 @@ start_munge() {
 # No accounting, no cgroups, no process tracking by the kernel: what works in a container. cred_expire=5 lets a requeued
 # job start after 6 seconds (default 2 minutes). Pretended GPUs must be device files, a mere count disables the node.
 write_configuration() {
-  local controller_port daemon_port memory
+  local controller_port daemon_port memory cpus
+  cpus=$(($(nproc) > 4 ? $(nproc) : 4))
   read -r controller_port daemon_port < <(two_free_ports)
   memory=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
   printf 'Name=gpu File=%s\n' /dev/null /dev/zero >"$folder/gres.conf"
@@ -98,7 +99,7 @@ ReturnToService=2
 KillWait=3
 MailProg=/bin/true
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes=$host Default=YES State=UP
 PartitionName=gpu Nodes=$host State=UP
 END

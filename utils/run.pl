@@ -11,7 +11,7 @@ use POSIX qw(:sys_wait_h setpgid);
 use JobCall qw(read_call command_of log_of seconds_of);
 use JobLog qw(jobs_to_run make_log_dirs progress report say);
 
-my $grace = 5;    # seconds between the request to stop and SIGKILL
+my $grace = 30;    # seconds between the request to stop and SIGKILL: time to save
 
 my $stopped;
 $SIG{$_} = sub { $stopped = shift } for qw(INT TERM HUP);
@@ -108,16 +108,17 @@ sub check_time {
     }
 }
 
-# Ctrl-C and the like: ask the jobs to stop, then make them.
+# Ctrl-C and the like: ask the jobs to stop, then make them; at once if there is a second Ctrl-C.
 sub stop_all {
     my $signal = $stopped;
+    undef $stopped;
     say($call, "stopped by SIG$signal, stopping " . keys(%running) . ' running jobs; ' . @todo . ' were not started');
     kill 'TERM', keys %running;
     my @groups = keys %running;
     my $until  = time + $grace;
-    while (%running && time < $until) {
+    while (%running && time < $until && !$stopped) {
         while ((my $process = waitpid -1, WNOHANG) > 0) { end($process, $?) }
-        select undef, undef, undef, 0.1 if %running;
+        select undef, undef, undef, 0.1 if %running && !$stopped;
     }
     kill -9, @groups;    # also what a job left behind that has ended
     exit 128 + { HUP => 1, INT => 2, TERM => 15 }->{$signal};

@@ -17,7 +17,7 @@ from speechlm.features.fbank import Fbank
 from speechlm.io.expdir import ExpDir
 from speechlm.scoring.align import Counts
 from speechlm.scoring.wer import Tally, reader
-from speechlm.text.prompt import Prompt, PromptTemplate
+from speechlm.text.prompt import Prompt
 from speechlm.text.tokens import load_tokenizer
 
 Encode = Callable[[str], list[int]]
@@ -51,17 +51,10 @@ def cmvn_of(values: dict[str, Any], exp: ExpDir) -> CmvnStats | str | None:
 
 def make_prompt(values: dict[str, Any]) -> tuple[Prompt, Any]:
     """Turn `text.prompt` into token ids of the LLM; give the LLM's tokenizer too."""
-    from speechlm.llms.tokenizer import encode_text, load_llm_tokenizer, special_pieces
+    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_ids
 
     tokenizer = load_llm_tokenizer(values["llm"]["checkpoint"])
-    template = PromptTemplate(values["text"]["prompt"])
-    prompt = template.pieces(
-        lambda text: encode_text(tokenizer, text),
-        special_pieces(tokenizer),
-        bos=tokenizer.bos_token_id,
-        eos=tokenizer.eos_token_id,
-    )
-    return prompt, tokenizer
+    return prompt_ids(tokenizer, values["text"]["prompt"]), tokenizer
 
 
 def answer_encoder(tokenizer: Any, prompt: Prompt) -> Encode:
@@ -96,6 +89,7 @@ def make_dataset(
         fbank=make_fbank(values) if on_the_fly else None,
         cmvn=cmvn_of(values, exp) if source == "feats" else None,  # type: ignore[arg-type]
         encode_source=sources.encode if sources else None,
+        encode_noisy=noise_on(sources, values.get("pinyin_noise", {})) if training else None,
         encode_target=units.encode if units else None,
         encode_answer=encode_answer,
         language=values["text"]["language"],
@@ -108,6 +102,25 @@ def make_dataset(
         keep_in_memory=data["keep_in_memory"] if training else 0.0,
         seed=values["train"]["seed"],
     )
+
+
+def noise_on(sources: Any, rates: dict[str, Any]) -> Callable[[str, str], list[int]] | None:
+    """Give the function (text, key) -> unit ids with the noise of the section `pinyin_noise`; None where all rates are 0.
+
+    Raises UserError where the units are none of pinyin, or a rate is no probability.
+    """
+    from speechlm.text.pinyin_noise import PinyinNoise
+    from speechlm.text.pinyin_tokens import PinyinTokenizer
+
+    if not any(rate for name, rate in rates.items() if name != "seed"):
+        return None
+    if not isinstance(sources, PinyinTokenizer):
+        raise UserError("pinyin_noise: needs pinyin units; give 'text: {source: data/lang_pinyin}' or take it out")
+    try:
+        noise = PinyinNoise(**rates)
+    except ValueError as error:
+        raise UserError(f"pinyin_noise: {error}") from None
+    return lambda text, key: sources.encode_noisy(text, noise, key)
 
 
 def furnish(exp: ExpDir, values: dict[str, Any]) -> None:

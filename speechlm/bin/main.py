@@ -16,12 +16,12 @@ from speechlm.core.errors import UserError
 from speechlm.core.registry import nearest
 
 COMMANDS: dict[str, list[str]] = {
-    "data": ["prepare", "validate_data", "fix_data", "utt2dur"],
+    "data": ["prepare", "nonspeech", "validate_data", "fix_data", "utt2dur"],
     "features": ["fbank", "cmvn", "encode"],
-    "text": ["tokens", "units", "lexicon", "make_llm"],
-    "training": ["train", "options", "export"],
+    "text": ["tokens", "units", "lexicon", "make_llm", "aux_text"],
+    "training": ["train", "options", "export", "sweep"],
     "decoding": ["decode", "transcribe", "tune"],
-    "scoring": ["score", "results", "compare", "report"],
+    "scoring": ["score", "results", "compare", "forgetting", "report"],
 }
 """Subcommands by the floor they serve; each is the module `speechlm.bin.NAME`."""
 

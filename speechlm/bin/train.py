@@ -24,10 +24,21 @@ def run(args: argparse.Namespace) -> int:
 
     experiment = read_experiment(args.config, args.overrides)
     exp = ExpDir(args.out)
-    if exp.weights.exists() and exp.options.exists() and exp.options.read_text(encoding="utf-8") == dump(experiment):
+    if exp.weights.exists() and exp.options.exists() and _stored(exp) == dump(experiment):
         print(f"{exp.path}: finished before with the same options; nothing to do (remove the folder to train again)")
         return 0
     return _train(exp, experiment)
+
+
+def _stored(exp: Any) -> str:
+    """Give the options that an experiment was trained with; options that are newer than it have their defaults."""
+    from speechlm.core.errors import UserError
+    from speechlm.options import dump, read_experiment
+
+    try:
+        return dump(read_experiment(exp.options))
+    except UserError:  # an option that no longer exists: what is there is another training
+        return exp.options.read_text(encoding="utf-8")
 
 
 def _train(exp: Any, experiment: Any) -> int:
@@ -62,7 +73,7 @@ def _refuse_other_options(exp: Any, wanted: str) -> None:
 
     if not exp.options.exists() or not (Path(exp.path) / "checkpoints").exists():
         return
-    before, now = yaml.safe_load(exp.options.read_text(encoding="utf-8")), yaml.safe_load(wanted)
+    before, now = yaml.safe_load(_stored(exp)), yaml.safe_load(wanted)
     for free in (
         ("optim", "steps"),
         ("train", "device"),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from speechlm.bin.assemble import answer_encoder, make_dataset, make_prompt, tally, texts_beside
+from speechlm.bin.pictures import MatchingPictures
+from speechlm.bin.teachers import make_distill, teachers_of
+from speechlm.core.errors import UserError
 from speechlm.core.registry import load
 from speechlm.data.collate import collate
 from speechlm.data.dataset import SpeechDataset
@@ -17,7 +21,7 @@ from speechlm.data.loader import Loader
 from speechlm.data.mix import MixedDataset
 from speechlm.data.sampler import DurationSampler
 from speechlm.decoding.decode import batches_of
-from speechlm.decoding.recognizer import Recognizer, llm_text
+from speechlm.decoding.recognizer import Recognizer, llm_pieces, llm_text
 from speechlm.io.expdir import ExpDir
 from speechlm.models.build import build_model, model_kind, options_of
 from speechlm.models.restore import bases_of, facts_of
@@ -36,7 +40,7 @@ VALIDATED = 200
 
 def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
     """Make the trainer of an experiment whose folder is furnished (units, statistics)."""
-    encode_answer, bases = None, {"parts": bases_of(values)}
+    encode_answer, bases = None, {"parts": bases_of(values), **teachers_of(values)}
     if values.get("llm"):
         from speechlm.llms.tokenizer import tokenizer_hash
 
@@ -55,29 +59,42 @@ def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
     model = build_model(values, facts if not values.get("llm") else facts.with_prompt(prompt))
     make = partial(make_dataset, values=values, exp=exp, encode_answer=encode_answer)
     valid = make(values["data"]["valid"], training=False) if values["data"]["valid"] else None
+    losses = make_losses(values, model, exp)
+    matching = next((term.loss for term in losses if term.name == "matching"), None)
+    pictures = MatchingPictures(valid, matching, exp.plots, tokenizer.decode) if valid and matching else None
     return Trainer(
         model,
-        make_losses(values, model),
+        losses,
         folder=exp.path,
         train=make_loader([make(folder, training=True) for folder in values["data"]["train"]], values, shuffle=True),
         valid=make_loader([valid], values, shuffle=False) if valid else None,
         optim=OptimOptions(**values["optim"]),
         options=TrainOptions(**values["train"]),
-        validate=make_validation(valid, values, exp) if valid else None,
-        plot=lambda metrics: plot_curves(metrics, exp.plots / "curves.png"),
+        validate=make_validation(valid, values, exp, pictures) if valid else None,
+        plot=partial(_plot, exp, pictures),
         meta={"bases": bases, "prompt": meta_prompt},
     )
 
 
-def make_losses(values: dict[str, Any], model: nn.Module) -> list[LossTerm]:
+def _plot(exp: ExpDir, pictures: MatchingPictures | None, metrics: Path) -> None:
+    """Draw the curves, and what the matching loss reads where there is one."""
+    plot_curves(metrics, exp.plots / "curves.png")
+    if pictures:
+        pictures.draw(metrics)
+
+
+def make_losses(values: dict[str, Any], model: nn.Module, exp: ExpDir) -> list[LossTerm]:
     """Make the losses of the section `losses`; without it the model's own: lm, ctc or transducer."""
     own = {"speech_llm": "lm"}.get(model_kind(values), model_kind(values))
     sections = values.get("losses") or [{"kind": own, "weight": 1.0}]
     terms = []
     for section in sections:
-        cls = load("loss", section["kind"])
-        options = options_of(section)
-        made = cls(model.llm.dim, **options) if getattr(cls, "needs_dim", False) else cls(**options)
+        if section["kind"] == "distill":
+            made: Any = make_distill(values, model, exp, options_of(section))
+        else:
+            cls = load("loss", section["kind"])
+            facts = [model.llm.dim] if getattr(cls, "needs_dim", False) else []
+            made = cls(*facts, **options_of(section))
         terms.append(LossTerm(section["kind"], section["weight"], made))
     return terms
 
@@ -85,6 +102,10 @@ def make_losses(values: dict[str, Any], model: nn.Module) -> list[LossTerm]:
 def make_loader(sets: list[SpeechDataset], values: dict[str, Any], *, shuffle: bool) -> Loader:
     """Make batches by duration over one or several directories."""
     data = values["data"]
+    if shuffle and data["shares"] and len(data["shares"]) != len(sets):
+        raise UserError(
+            f"data.shares: has {len(data['shares'])} values for {len(sets)} directories of data.train; give one for each"
+        )
     shares = [share if share > 0 else None for share in data["shares"]] or [None] * len(sets)
     dataset = sets[0] if len(sets) == 1 else MixedDataset(sets, shares, seed=values["train"]["seed"])
     sampler = DurationSampler(
@@ -101,10 +122,13 @@ def make_loader(sets: list[SpeechDataset], values: dict[str, Any], *, shuffle: b
 
 
 def make_validation(
-    dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir
+    dataset: SpeechDataset, values: dict[str, Any], exp: ExpDir, pictures: MatchingPictures | None = None
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Make the function that measures the greedy error rate ("error", in percent) of the model as it is."""
-    decode = {**values["decode"], "beam": 1, "nbest": 1, "length_penalty": 0.0}
+    """Make the function that measures the greedy error rate ("error", in percent) of the model as it is.
+
+    pictures: look at the model on the way.
+    """
+    decode = {**values["decode"], "beam": 1, "nbest": 1, "ctc_weight": 0.0}
     words = llm_text(values["llm"]["checkpoint"]) if values.get("llm") else None
     list_of_units = load_tokenizer(exp.tokens) if exp.tokens.exists() else None
     units = list_of_units.decode if list_of_units else None
@@ -113,7 +137,10 @@ def make_validation(
     chosen = sorted(range(min(len(dataset), VALIDATED)), key=lambda index: -sizes[index])
 
     def validate(model: nn.Module) -> dict[str, float]:
-        recognizer = Recognizer(model, decode, units=units, words=words, kind=kind)
+        if pictures:
+            pictures.look(model)
+        pieces = llm_pieces(values["llm"]["checkpoint"], decode, model.llm.vocab_size) if words else None
+        recognizer = Recognizer(model, decode, units=units, words=words, pieces=pieces, kind=kind)
         pairs: list[tuple[str, str]] = []
         for batch in batches_of(chosen, sizes, decode["batch_seconds"]):
             examples = [dataset.read(index, 0) for index in batch]

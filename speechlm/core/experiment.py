@@ -17,8 +17,12 @@ from speechlm.core.signature import Option, Signature, read_signature
 
 ADAPT = "speechlm.nn.adapt_options:AdaptOptions"
 """Options that every adaptable part (encoder, llm) has besides its own."""
+FREEZE = "speechlm.nn.adapt_options:FreezeOptions"
+"""Options that a bridge has besides its own."""
 LORA = "speechlm.nn.adapt:LoraOptions"
 ADAPTABLE = ("encoder", "llm")
+LISTS = ("teachers",)
+"""Sections that are lists of sections, and only there where they are written."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def part_options(family: str) -> tuple[Option, ...]:
     """Give the options that every kind of a family has besides its own."""
     if family == "loss":
         return (Option("weight", float, 1.0, "weight of this loss in the sum."),)
+    if family == "bridge":
+        return read_signature(FREEZE).options
     return read_signature(ADAPT).options if family in ADAPTABLE else ()
 
 
@@ -107,6 +113,13 @@ class _Checker:
             self.rows.append(Row(name, values[option.name], origin, option.sentence))
         return values
 
+    def each(self, path: str, given: Any, options: tuple[Option, ...]) -> list[dict[str, Any]]:
+        """Check a list of sections with the same options."""
+        if not isinstance(given, list):
+            self.fault(path, f"must be a list of sections: '{path}: [{{{options[0].name}: ...}}]', is {given!r}")
+            return []
+        return [self.check(f"{path}.{i}", item, options) for i, item in enumerate(given)]
+
     def part(self, path: str, family: str, given: Any) -> dict[str, Any]:
         """Check a section that chooses a part by kind."""
         if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
@@ -155,6 +168,10 @@ def check(config: Config, sections: dict[str, tuple[str, ...]], parts: dict[str,
             values[name] = checker.part(name, family, given)
     for name, places in sections.items():
         options = tuple(option for place in places for option in read_signature(place).options)
+        if name in LISTS:
+            if name in config.values:
+                values[name] = checker.each(name, config.values[name], options)
+            continue
         values[name] = checker.check(name, config.values.get(name) or {}, options)
     if checker.faults:
         raise UserError("\n".join(checker.faults))

@@ -66,6 +66,7 @@ class SpeechDataset:
         fbank: Fbank | None = None,
         cmvn: Cmvn | None = None,
         encode_source: Encode | None = None,
+        encode_noisy: Callable[[str, str], list[int]] | None = None,
         encode_target: Encode | None = None,
         encode_answer: Encode | None = None,
         language: Literal["zh", "ja", "en", "none"] = "none",
@@ -83,6 +84,7 @@ class SpeechDataset:
         source: what `Example.speech` is. feats: rows of feats.scp, or of `fbank` over the audio where `fbank` is given
             (needed when `augmenter` changes the wave). wave: audio at `rate`. pinyin: `encode_source` of the text.
         cmvn: normalisation of features, see `speechlm.data.sources.Cmvn`.
+        encode_noisy: text and (seed, utterance, epoch) to unit ids with noise on the readings, in the place of `encode_source`.
         encode_target, encode_answer: text to units of the head, and to tokens of the LLM with the end token.
         min_seconds, max_seconds, allow_empty: what is kept; the rest is counted in `selection.skipped`.
         text_seconds: seconds that one unit of text-only input counts for.
@@ -104,7 +106,7 @@ class SpeechDataset:
         elif source == "pinyin":
             if encode_source is None:
                 raise ValueError("source 'pinyin' needs encode_source, a function from text to unit ids")
-            self.source = Units(self.selection.texts, encode_source)
+            self.source = Units(self.selection.texts, encode_source, encode_noisy)
         else:
             self.source = Empty()
         self.text_seconds, self.keep_in_memory = text_seconds, keep_in_memory

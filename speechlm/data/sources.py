@@ -137,16 +137,22 @@ class Waves:
 class Units:
     """Unit ids (T,) int64 of the text: pinyin syllables in the place of speech (2409.16005)."""
 
-    def __init__(self, texts: Mapping[str, str], encode: Callable[[str], list[int]]) -> None:
-        self.texts, self.encode = texts, encode
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        encode: Callable[[str], list[int]],
+        noisy: Callable[[str, str], list[int]] | None = None,
+    ) -> None:
+        self.texts, self.encode, self.noisy = texts, encode, noisy
 
     def units(self, utt: str) -> list[int]:
         """Give the unit ids of an utterance."""
         return self.encode(self.texts[utt])
 
     def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
-        """Give the unit ids; there is no audio."""
-        return np.array(self.units(utt), dtype=np.int64), None
+        """Give the unit ids, with the noise of (seed, utterance, epoch) where there is one; there is no audio."""
+        ids = self.noisy(self.texts[utt], key) if self.noisy else self.units(utt)
+        return np.array(ids, dtype=np.int64), None
 
     def preload(self, utt: str) -> bool:
         """Nothing to keep: the text lies in memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +97,14 @@ def decode_job(recognizer: Recognizer, dataset: SpeechDataset, part: Part, job: 
 
 def _entry(utt: str, seconds: float, spent: float, nbest: list[Result]) -> dict[str, Any]:
     found = [{"text": r.text, "score": r.score, "tokens": r.tokens, "token_scores": r.token_scores} for r in nbest]
-    return {"id": utt, "seconds": seconds, "spent": spent, "nbest": found}
+    entry = {"id": utt, "seconds": seconds, "spent": spent, "nbest": found}
+    return {**entry, "ctc": nbest[0].ctc} if nbest and nbest[0].ctc else entry
+
+
+def doubts(entries: list[dict[str, Any]]) -> dict[str, int]:
+    """Count answers that were compared with the CTC head, and those it doubts by kind; {} where there is no head."""
+    checked = [entry["ctc"]["doubt"] for entry in entries if "ctc" in entry]
+    return {"checked": len(checked), **Counter(sorted(filter(None, checked)))} if checked else {}
 
 
 def part_path(out: Path, job: int, num_jobs: int) -> Path:
@@ -129,6 +137,7 @@ def merge(out: Path, ids: list[str], num_jobs: int, header: dict[str, Any]) -> d
         "audio_seconds": round(audio, 3),
         "decode_seconds": round(spent, 3),
         "jobs": num_jobs,
+        "ctc_doubts": doubts([entries[utt] for utt in ids]),
         **header,
     }
     with atomic_open(out / "stats.json") as file:

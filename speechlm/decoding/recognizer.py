@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,29 @@ from speechlm.core.batch import Batch
 from speechlm.core.errors import UserError
 from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.ctc import ctc_greedy, ctc_prefix_beam
+from speechlm.decoding.ctc_fusion import CtcFusion
 from speechlm.decoding.hypothesis import Hypothesis
+from speechlm.decoding.sanity import Witness
+from speechlm.decoding.transducer import transducer_greedy
+from speechlm.decoding.transducer_beam import transducer_beam
 from speechlm.io.expdir import ExpDir
 from speechlm.models.build import model_kind
 from speechlm.models.restore import restore
+from speechlm.text.prompt import Prompt
 
 
 @dataclass(frozen=True)
 class Result:
-    """One hypothesis as text; `score` is the search's own, `tokens` what it is made of."""
+    """One hypothesis as text; `score` is the search's own, `tokens` what it is made of.
+
+    ctc: what the CTC head, where there is one, says of the best answer of an LLM; see `Witness.hear`.
+    """
 
     text: str
     score: float
     tokens: list[int]
     token_scores: list[float]
+    ctc: dict[str, Any] | None = None
 
 
 def search_options(decode: dict[str, Any]) -> SearchOptions:
@@ -38,7 +47,10 @@ def search_options(decode: dict[str, Any]) -> SearchOptions:
 class Recognizer:
     """Runs a model's search with the experiment's decoding options.
 
-    decode: the checked section `decode`. units: decodes ids of the CTC head. words: decodes ids of the LLM.
+    decode: the checked section `decode`. units: decodes ids of the CTC head. words: decodes ids of the LLM. pieces: the
+    bytes that the LLM's tokens spell (`llm_pieces`), for the options no_repeat_unit "character", valid_text and
+    ctc_weight. witness: compares the LLM's answers with the CTC head. Raises UserError for an option that the chosen
+    search cannot honour.
     """
 
     def __init__(
@@ -48,14 +60,22 @@ class Recognizer:
         *,
         units: Callable[[list[int]], str] | None = None,
         words: Callable[[list[int]], str] | None = None,
+        pieces: Sequence[bytes] | None = None,
+        witness: Witness | None = None,
         kind: str = "ctc",
     ) -> None:
         self.model = model
         self.decode = decode
-        self.units, self.words = units, words
+        self.units, self.words, self.pieces, self.witness = units, words, pieces, witness
         self.kind = kind if decode["kind"] == "auto" else decode["kind"]
         if self.kind == "llm" and not hasattr(model, "llm"):
             raise UserError("decode.kind: llm needs an experiment with an LLM; use ctc")
+        if self.kind == "transducer" and not hasattr(getattr(model, "head", None), "meet"):
+            raise UserError("decode.kind: transducer needs an experiment with 'head: {kind: transducer}'")
+        if self.kind != "llm":
+            _refuse_llm_options(self.kind, decode)
+        elif decode["ctc_weight"] and (witness is None or witness.kind != "char" or model.head is None):
+            raise UserError("decode.ctc_weight: needs an experiment with a CTC head on characters; set it to 0")
 
     @property
     def device(self) -> torch.device:
@@ -66,9 +86,22 @@ class Recognizer:
     def recognize(self, batch: Batch) -> list[list[Result]]:
         """Give the N best results of every utterance, the best first."""
         output = self.model.encode(batch.to(self.device).speech)
+        if self.kind == "transducer":
+            return [[self._result(h, self.units) for h in hypotheses] for hypotheses in self._transducer(output)]
         if self.kind == "ctc":
             return [[self._result(h, self.units) for h in hypotheses] for hypotheses in self._ctc(output)]
-        return [[self._result(h, self.words) for h in hypotheses] for hypotheses in self._llm(output, batch)]
+        found = [[self._result(h, self.words) for h in hypotheses] for hypotheses in self._llm(output, batch)]
+        return self._heard(output, found)
+
+    def _heard(self, output: Any, found: list[list[Result]]) -> list[list[Result]]:
+        """Put beside each utterance's best answer what the CTC head says of it, where there is one."""
+        if self.witness is None or output.ctc_logits is None:
+            return found
+        greedy = ctc_greedy(output.ctc_logits)
+        return [
+            [replace(nbest[0], ctc=self.witness.hear(nbest[0].text, hypothesis.tokens)), *nbest[1:]] if nbest else []
+            for nbest, hypothesis in zip(found, greedy, strict=True)
+        ]
 
     def _ctc(self, output: Any) -> list[list[Hypothesis]]:
         if output.ctc_logits is None:
@@ -77,13 +110,32 @@ class Recognizer:
             return [[hypothesis] for hypothesis in ctc_greedy(output.ctc_logits)]
         return ctc_prefix_beam(output.ctc_logits, beam=self.decode["beam"], nbest=self.decode["nbest"])
 
+    def _transducer(self, output: Any) -> list[list[Hypothesis]]:
+        head, beam, most = self.model.head, self.decode["beam"], self.decode["max_symbols"]
+        if beam == 1:
+            return [[hypothesis] for hypothesis in transducer_greedy(head, output.encoded, max_symbols=most)]
+        return transducer_beam(head, output.encoded, beam=beam, nbest=self.decode["nbest"], max_symbols=most)
+
     def _llm(self, output: Any, batch: Batch) -> list[list[Hypothesis]]:
         from speechlm.decoding.llm import LLMBeamSearch
 
         model, options = self.model, search_options(self.decode)
-        search = LLMBeamSearch(model.llm.model, model.llm.embed, model.prompt.end[:1], options)
+        search = LLMBeamSearch(
+            model.llm.model, model.llm.embed, model.prompt.end[:1], options, pieces=self.pieces, ctc=self._fusion(output)
+        )
         limits = [options.max_tokens(seconds) for seconds in self._seconds(batch)]
         return search.search(model.prompts(output.speech_embeddings), limits)
+
+    def _fusion(self, output: Any) -> CtcFusion | None:
+        """Let the CTC head's prefix scores take part in the search of this batch, with weight decode.ctc_weight."""
+        weight = self.decode["ctc_weight"]
+        if not weight:
+            return None
+        assert self.witness is not None and self.pieces is not None
+        rows = output.ctc_logits.rows()
+        return CtcFusion(
+            weight, lambda number: rows[int(number)], self.witness.encode, self.pieces, self.model.prompt.end[:1]
+        )
 
     def _seconds(self, batch: Batch) -> list[float]:
         """Durations of the audio; a unit of text-only input counts for 0.2 s."""
@@ -106,17 +158,50 @@ def load_recognizer(
     exp = ExpDir(place)
     model, values = restore(place)
     decode = {**values["decode"], **overrides}
-    units = words = None
+    units = words = pieces = witness = None
     if exp.tokens.exists():
         from speechlm.text.tokens import load_tokenizer
 
-        units = load_tokenizer(exp.tokens).decode
+        tokenizer = load_tokenizer(exp.tokens)
+        units, witness = tokenizer.decode, Witness(tokenizer)
     if values.get("llm"):
         words = llm_text(values["llm"]["checkpoint"], exp)
+        pieces = llm_pieces(values["llm"]["checkpoint"], decode, model.llm.vocab_size)
+        _check_prompt(values, model.prompt)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind = "llm" if model_kind(values) == "speech_llm" else model_kind(values)
-    return Recognizer(model.to(device), decode, units=units, words=words, kind=kind), values
+    made = Recognizer(
+        model.to(device), decode, units=units, words=words, pieces=pieces, witness=witness, kind=kind
+    )
+    return made, values
+
+
+def _refuse_llm_options(kind: str, decode: dict[str, Any]) -> None:
+    """Raise UserError for what only the LLM's search can do, where it is set to do something."""
+    plain = {field.name: field.default for field in fields(SearchOptions)} | {"ctc_weight": 0.0}
+    names = ("length_penalty", "no_repeat_ngram", "repetition_penalty", "min_tokens", "valid_text", "ctc_weight")
+    wrong = [name for name in names if decode[name] != plain[name]]
+    if wrong:
+        raise UserError(
+            f"decode.{wrong[0]}: only the LLM's search has it, this is the {kind} search; set it to {plain[wrong[0]]}"
+        )
+
+
+def _check_prompt(values: dict[str, Any], trained: Prompt) -> None:
+    """Make the prompt again from the options and the tokenizer; it must be the one that was trained, id by id."""
+    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_ids
+
+    prompt_ids(load_llm_tokenizer(values["llm"]["checkpoint"]), values["text"]["prompt"]).check_same(trained)
+
+
+def llm_pieces(checkpoint: str, decode: dict[str, Any], size: int) -> list[bytes] | None:
+    """List what each of an LLM's `size` tokens spells, where the decoding options ask for it; else None."""
+    from speechlm.decoding.spelling import token_pieces
+    from speechlm.llms.tokenizer import load_llm_tokenizer
+
+    needed = search_options(decode).needs_spelling or decode["ctc_weight"]
+    return token_pieces(load_llm_tokenizer(checkpoint), size) if needed else None
 
 
 def llm_text(checkpoint: str, exp: ExpDir | None = None) -> Callable[[list[int]], str]:

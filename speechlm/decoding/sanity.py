@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kaldialign import edit_distance
+
+from speechlm.text.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,21 @@ def ctc_doubt(
     if distance > slack and distance > distance_ratio * longer:
         return doubt("far")
     return None
+
+
+class Witness:
+    """Compares an LLM's answers with the CTC head, in the head's units.
+
+    kind: of the units. encode: text to units.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.kind, self.encode = tokenizer, tokenizer.kind, tokenizer.encode
+
+    def hear(self, answer: str, heard: Sequence[int]) -> dict[str, Any]:
+        """Give {"text": what was heard greedily, "doubt": why the answer is doubted or None, "distance": edits}."""
+        text = self.tokenizer.decode(list(heard))
+        # The pieces that bpe heard may spell a word otherwise than the tokenizer would.
+        units = self.encode(text) if self.kind == "bpe" else list(heard)
+        doubt = ctc_doubt(self.encode(answer), units)
+        return {"text": text, "doubt": doubt.kind if doubt else None, "distance": doubt.distance if doubt else None}

@@ -126,7 +126,7 @@ class Fbank:
             return wave
         before = self.length // 2 - self.shift // 2
         after = (count - 1) * self.shift + self.length - before - len(wave)
-        return np.pad(wave, (before, max(after, 0)), mode="symmetric")
+        return np.pad(wave, (max(before, 0), max(after, 0)), mode="symmetric")[max(-before, 0) :]
 
     def block(self, wave: np.ndarray, out: np.ndarray) -> None:
         """Compute the features of the b <= BLOCK frames in `wave` -> out (b, dim)."""

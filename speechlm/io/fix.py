@@ -58,7 +58,7 @@ class Fixer:
         if isinstance(row, Fault):
             self.note(name, line, f"dropped the line: {row.detail}")
             return
-        value = row.value
+        value = row.value if name == "text" else row.value.replace("\t", " ")
         if name == "text" and WIDE_BLANK.search(value):
             value = " ".join(WIDE_BLANK.sub(" ", value).split())
             self.note(name, line, f"changed wide blanks of {row.key!r} to plain ones")

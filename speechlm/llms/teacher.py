@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor
 from speechlm.core.batch import Batch
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
+from speechlm.llms.teacher_store import Lesson, Say, TeacherStore
 from speechlm.llms.tokenizer import load_llm_tokenizer
-from speechlm.nn.pretrained import load_pretrained
+from speechlm.nn.pretrained import load_pretrained, weights_hash
 from speechlm.text.context import Context, ConversationContext
 
 CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -101,6 +102,8 @@ class TextTeacher:
         mask: share of the context's tokens that is masked on the fly, from 0 to below 1; needs a mask token.
         pool: a word's vector is the mean of its pieces or the first.
         dtype: type of the weights; auto takes the checkpoint's own.
+        store: folder where the vectors are kept in 16 bit, shared by all trainings; nothing is kept without it. Not
+            possible with masked context or random layers, which differ every time.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class TextTeacher:
         mask: float = 0.0,
         pool: Literal["mean", "first"] = "mean",
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        store: str | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
@@ -134,6 +138,11 @@ class TextTeacher:
         self.dims = [self.model.config.hidden_size] * num_layers
         self.words = self.matched = 0
         self.notes: dict[str, float] = {}
+        self.say: Say = self._say
+        if store is not None:
+            if (context and mask) or layers == "random":
+                raise UserError("teacher: store needs vectors that stay the same; set mask: 0 and layers not random")
+            self.say = TeacherStore(self._say, store, f"{weights_hash(self.model)} {layers} {num_layers} {pool}")
 
     def _check(self, context: int, direction: str, sides: Sequence[Sequence[str]] | None) -> None:
         name = self.tokenizer.name_or_path
@@ -166,12 +175,21 @@ class TextTeacher:
         masking = torch.is_grad_enabled()
         aligned = [self._align(text) for text in batch.texts]
         rows = [self._input(name, pieces, masking) for name, (pieces, _, _) in zip(batch.ids, aligned, strict=True)]
-        states = self._states(Seq.of([torch.tensor(ids) for ids, _ in rows]), batch.seconds.device)
+        lessons = [Lesson(*row, words) for row, (_, _, words) in zip(rows, aligned, strict=True)]
         positions = Seq.of([torch.tensor(ends, dtype=torch.int64) for _, ends, _ in aligned]).to(batch.seconds.device)
         self.notes["teacher_coverage"] = self.coverage
-        starts = [start for _, start in rows]
-        members = [words for _, _, words in aligned]
-        return [(positions, self._words(layer, starts, members)) for layer in states]
+        return [(positions, layer) for layer in self.say(lessons, batch.seconds.device)]
+
+    def measure(self, texts: Iterable[str]) -> float:
+        """Align texts without running the model; give the share of all words so far that could be aligned."""
+        for text in texts:
+            self._align(text)
+        return self.coverage
+
+    def _say(self, lessons: Sequence[Lesson], device: torch.device) -> list[Seq]:
+        """Run the model; give the K layers at the words, each (B, W, D)."""
+        states = self._states(Seq.of([torch.tensor(lesson.ids) for lesson in lessons]), device)
+        return [self._words(layer, lessons) for layer in states]
 
     def _align(self, text: str) -> tuple[list[int], list[int], list[list[int]]]:
         """Give a transcript's pieces, and for each aligned word its last unit and its pieces."""
@@ -218,10 +236,10 @@ class TextTeacher:
         found = self.model(ids.data, attention_mask=ids.mask.to(torch.int64), output_hidden_states=True).hidden_states
         return [found[layer] for layer in layer_map(self.strategy, len(found) - 1, self.num_layers)]
 
-    def _words(self, states: Tensor, starts: list[int], members: list[list[list[int]]]) -> Seq:
+    def _words(self, states: Tensor, lessons: Sequence[Lesson]) -> Seq:
         """Pool the states of each word's pieces: (B, W, D)."""
         rows = []
-        for row, start, words in zip(states.float(), starts, members, strict=True):
+        for row, (_, start, words) in zip(states.float(), lessons, strict=True):
             vectors = [row[start + pieces[0] : start + pieces[-1] + 1] for pieces in words]
             pooled = [vector.mean(0) if self.pool == "mean" else vector[0] for vector in vectors]
             rows.append(torch.stack(pooled) if pooled else row.new_zeros(0, row.shape[-1]))

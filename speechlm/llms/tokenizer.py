@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speechlm.core.errors import UserError
+from speechlm.text.prompt import Prompt, PromptTemplate
 
 # Names of a tokenizer saved as nothing but its tokenizer.json.
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -86,6 +87,16 @@ def special_pieces(tokenizer: Any) -> dict[str, int]:
         if token is not None:
             pieces.setdefault(name, token)
     return pieces
+
+
+def prompt_ids(tokenizer: Any, template: str) -> Prompt:
+    """Turn a prompt's template into token ids of this tokenizer."""
+    return PromptTemplate(template).pieces(
+        lambda text: encode_text(tokenizer, text),
+        special_pieces(tokenizer),
+        bos=tokenizer.bos_token_id,
+        eos=tokenizer.eos_token_id,
+    )
 
 
 def check_fits(tokenizer: Any, vocab_size: int) -> None:

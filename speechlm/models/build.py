@@ -131,4 +131,4 @@ def _build_speech_llm(values: dict[str, Any], encoder: nn.Module, facts: Facts, 
         match_rms(bridge, encoder.dim, llm.embedding_rms)
     head = _build_head(values, encoder, facts, needed=wants_ctc or bridge_class.uses_ctc)
     assert facts.prompt is not None, "a speech_llm needs its prompt"
-    return SpeechLLM(encoder, bridge, _adapted(llm, section), facts.prompt, head)
+    return SpeechLLM(encoder, _adapted(bridge, bridge_section), _adapted(llm, section), facts.prompt, head)

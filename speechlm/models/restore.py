@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,33 @@ def checkpoints_of(values: dict[str, Any]) -> dict[str, str]:
 
 
 def hash_of(checkpoint: str) -> str:
-    """Hash a base checkpoint: a folder by its content; a hub name by the content of its copy in the local cache."""
+    """Hash a base checkpoint: a folder by its content; a hub name by the weights and configuration in the local cache.
+
+    Of a hub's repository only what is loaded comes into the cache, and more of it later (a tokenizer), so nothing else
+    there may count. What is not there is loaded first. Raises UserError when it cannot be had.
+    """
     if Path(checkpoint).is_dir():
         return content_hash(checkpoint)
     from huggingface_hub import snapshot_download
 
+    wanted = ["config.json", "*.safetensors"]
     try:
-        return content_hash(snapshot_download(checkpoint, local_files_only=True))
+        try:
+            place = Path(snapshot_download(checkpoint, local_files_only=True))
+            there = any(place.glob("*.safetensors"))
+        except OSError:
+            there = False
+        if not there:
+            place = Path(snapshot_download(checkpoint, allow_patterns=[*wanted, "model.safetensors.index.json"]))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"checkpoint '{checkpoint}': not in the local cache ({' '.join(str(error).split())[:200]})"
-        ) from None
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"checkpoint '{checkpoint}': cannot be loaded from the hub ({reason})") from None
+    return _hash_files(sorted(file for pattern in wanted for file in place.glob(pattern)))
+
+
+def _hash_files(files: list[Path]) -> str:
+    lines = "".join(f"{file.name} {content_hash(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def bases_of(values: dict[str, Any]) -> dict[str, dict[str, str]]:

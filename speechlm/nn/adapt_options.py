@@ -18,3 +18,14 @@ class AdaptOptions:
 
     adapt: Literal["frozen", "lora", "full"] = "full"
     train_layers: str | None = None
+
+
+@dataclass(frozen=True)
+class FreezeOptions:
+    """Whether a part that is not pretrained (a bridge) is trained.
+
+    Options:
+        adapt: frozen keeps what `train.start_from` has brought.
+    """
+
+    adapt: Literal["frozen", "full"] = "full"

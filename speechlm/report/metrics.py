@@ -86,7 +86,7 @@ def _groups(curves: dict[tuple[str, str], Curve]) -> list[tuple[str, list[tuple[
     speed = train.get("audio_per_second")
     groups = [
         ("loss", losses, False),
-        ("validation", errors, False),
+        (f"validation {errors[0][0]}" if len(errors) == 1 else "validation", errors, False),
         ("learning rate", [("learning rate", train.get("lr"))], False),
         ("gradient norm", [("gradient norm", train.get("gradient_norm"))], True),
         ("seconds of audio per second", [("audio/s", speed)], False),

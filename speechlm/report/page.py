@@ -31,7 +31,7 @@ TOP = 25
 """Rows of each table of confusions."""
 PICTURES, PICTURE_BYTES = 24, 4 << 20
 LANGUAGES = {
-    "zh": "Mandarin: NFKC (full to half width), punctuation removed, Latin letters in capitals, no blanks beside Han characters",
+    "zh": "Mandarin: NFKC (full to half width), no punctuation, Latin letters in capitals, no blanks beside characters",
     "ja": "Japanese: NFKC, punctuation and blanks removed",
     "en": "English: lower case, punctuation removed except apostrophes inside words",
     "none": "none: only blanks are squeezed",

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from speechlm.report.metrics import Chart, Curve
 
 WIDTH, HEIGHT = 520, 240
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 46, 20, 10, 28
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:

@@ -21,7 +21,7 @@ LOGGER = logging.getLogger(__name__)
 LONGEST = 60.0
 """Seconds of the longest utterance whose audio is put into the page."""
 FAILURES = 3
-"""Recordings that cannot be read before the page does without audio: the corpus is not here, or pipes are not allowed."""
+"""Recordings that cannot be read before the page does without audio: the corpus is not here, or behind pipes."""
 GAP, ALIKE = 0, 1
 
 Entry = dict[str, Any]

@@ -32,8 +32,8 @@ class Homophones(NamedTuple):
 
 
 @lru_cache(maxsize=65536)
-def readings(unit: str) -> frozenset[tuple[str, ...]]:
-    """Give the readings of a unit, a tuple of syllables with tone digits each (5 is neutral).
+def readings(unit: str) -> tuple[tuple[str, ...], ...]:
+    """Give the readings of a unit, the usual one first; each a tuple of syllables with tone digits (5 is neutral).
 
     A single character has all its readings, a longer unit the one that pypinyin's phrases choose; what is not Chinese
     has none.
@@ -41,11 +41,11 @@ def readings(unit: str) -> frozenset[tuple[str, ...]]:
     from pypinyin import Style, pinyin
 
     if not unit or not all("\u3400" <= character <= "\u9fff" or character >= "\U00020000" for character in unit):
-        return frozenset()
+        return ()
     made = pinyin(unit, style=Style.TONE3, heteronym=len(unit) == 1, neutral_tone_with_five=True, errors="ignore")
     if len(unit) == 1:
-        return frozenset((syllable,) for syllable in (made[0] if made else []))
-    return frozenset([tuple(syllables[0] for syllables in made)])
+        return tuple((syllable,) for syllable in (made[0] if made else []))
+    return (tuple(syllables[0] for syllables in made),)
 
 
 def toneless(reading: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,12 +54,22 @@ def toneless(reading: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def compare(ref: str, hyp: str) -> tuple[str, bool] | None:
-    """Give the common toneless pinyin of two units and whether the tones agree too; None if they sound different."""
+    """Give the common toneless pinyin of two units and whether the tones agree too; None if they sound different.
+
+    The usual reading of one of them must be a reading of the other: 的 and 地 sound alike as particles, but two rare
+    readings that meet do not count.
+    """
     left, right = readings(ref), readings(hyp)
-    if both := left & right:
-        return " ".join(sorted(both)[0]), True
-    common = {toneless(reading) for reading in left} & {toneless(reading) for reading in right}
-    return (" ".join(sorted(common)[0]), False) if common else None
+    if not left or not right:
+        return None
+    ways = [(left[0], right), (right[0], left)]
+    for usual, others in ways:
+        if usual in others:
+            return " ".join(usual), True
+    for usual, others in ways:
+        if toneless(usual) in map(toneless, others):
+            return " ".join(toneless(usual)), False
+    return None
 
 
 def homophones(confusions: Iterable[tuple[str, str, int]], top: int = 100) -> Homophones:

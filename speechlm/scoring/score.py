@@ -125,7 +125,7 @@ def score(ref: Path, hyp: Path, out: Path, utt2spk: Path | None = None, settings
     _write_list(reports.details / "classes", all_.classes)
     if all_.missing:
         named = ", ".join(all_.missing[:NAMED]) + (" ..." if len(all_.missing) > NAMED else "")
-        LOGGER.warning("%s: %d references have no hypothesis and count as deletions: %s", hyp, len(all_.missing), named)
+        LOGGER.warning("%s: no hypothesis for %d references; they count as deletions: %s", hyp, len(all_.missing), named)
     table = report(trn.folder, trn.speakers, settings.unit, use=settings.sclite)
     alike = None
     if settings.language == "zh" and settings.unit != "word":

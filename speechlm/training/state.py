@@ -133,6 +133,8 @@ class TrainingState:
         carried = self.checkpoints.folder / CARRIED
         if carried.is_file():
             weights = {**load_weights(carried)[0], **weights}
+        # What belongs to a loss (regression heads, projections) has no place in what decodes.
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(LOSSES)}
         save_weights(self.folder / MODEL, weights, {"format": "pt"})
         counts = count_parameters(self.module.model)
         with atomic_open(self.folder / CARD) as file:

@@ -85,7 +85,8 @@ def load_trained(
     """Load the weights of an experiment, a checkpoint or a file into `module`.
 
     strict: every trained tensor must be in the file and every tensor of the file in the module, with the same shape.
-        Otherwise what fits by name and shape is taken, also where the layer is now wrapped by LoRA, or frozen.
+        Otherwise what fits by name and shape is taken, also where the layer is now wrapped by LoRA, or frozen, or the
+        encoder is now the lower one of two.
     only_prefixes: take only names that begin with one of these, such as ["encoder"].
 
     Raises: UserError that names the tensors when `strict` is broken, or when nothing fits at all.
@@ -115,7 +116,7 @@ def load_tensors(
     plain = {_plain(name): name for name in places}
     report = LoadReport(path)
     for name, tensor in tensors.items():
-        target = name if name in places else plain.get(_plain(name))
+        target = name if name in places else plain.get(_plain(name), plain.get(_below(_plain(name))))
         if target is None:
             if not name.startswith(LOSSES):
                 report.unexpected.append(name)
@@ -140,6 +141,11 @@ def _copy(place: Tensor, tensor: Tensor) -> None:
 def _plain(name: str) -> str:
     """Take out what peft puts into the names of the layers it wraps."""
     return name.replace("base_model.model.", "").replace(".base_layer.", ".")
+
+
+def _below(name: str) -> str:
+    """Name what was the encoder and now is the lower one of two (2409.17750, form B)."""
+    return f"encoder.lower.{name.removeprefix('encoder.')}" if name.startswith("encoder.") else name
 
 
 def average(files: Sequence[Path]) -> dict[str, Tensor]:

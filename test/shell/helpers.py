@@ -33,7 +33,9 @@ def run(
     )  # fmt: skip
 
 
-def interrupt(*words: str | Path, cwd: Path, when: list[Path], sig: int = signal.SIGINT) -> tuple[int, str]:
+def interrupt(
+    *words: str | Path, cwd: Path, when: list[Path], sig: int = signal.SIGINT, twice: bool = False
+) -> tuple[int, str]:
     """Run a program, signal its process group, as Ctrl-C does, once all of `when` exist; its status and output."""
     # A shell may have left SIGINT ignored, which programs inherit; at a terminal it is not.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,6 +46,9 @@ def interrupt(*words: str | Path, cwd: Path, when: list[Path], sig: int = signal
     signal.signal(signal.SIGINT, before)
     wait_for(lambda: all(path.exists() for path in when), f"{when} to appear")
     os.killpg(process.pid, sig)
+    if twice:
+        time.sleep(0.5)
+        os.killpg(process.pid, sig)
     output, _ = process.communicate(timeout=30)
     return process.returncode, output
 

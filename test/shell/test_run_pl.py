@@ -261,13 +261,33 @@ def test_a_signal_ends_the_jobs_and_what_they_started(tmp_path, sig, code):
         assert "goes on" not in text.split("#\n", 1)[1]
 
 
-def test_a_job_that_ignores_the_request_is_killed(tmp_path):
+def test_a_second_ctrl_c_kills_a_job_that_does_not_stop(tmp_path):
     command = "trap '' TERM; echo $BASHPID > pid; while :; do sleep 1; done"
     began = time.monotonic()
-    status, _ = interrupt(UTILS / "run.pl", "log/x.log", command, cwd=tmp_path, when=[tmp_path / "pid"])
+    call = [UTILS / "run.pl", "log/x.log", command]
+    status, _ = interrupt(*call, cwd=tmp_path, when=[tmp_path / "pid"], twice=True)
     assert status == 130
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 8
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_job_may_save_its_work_before_it_stops(tmp_path):
+    code = "import signal, time; signal.signal(15, lambda *_: (time.sleep(0.7), print('saved', flush=True), exit(0)))"
+    call = [
+        UTILS / "run.pl",
+        "log/x.log",
+        "python3",
+        "-c",
+        f"{code}; open('ready', 'w'); time.sleep(30)",
+        ";",
+        "touch",
+        "next",
+    ]
+    status, _ = interrupt(*call, cwd=tmp_path, when=[tmp_path / "ready"])
+    assert status == 130
+    assert body(tmp_path / "log/x.log") == "saved"
+    assert END.search((tmp_path / "log/x.log").read_text()).group(1) == "143"  # not done, though the program says 0
+    assert not (tmp_path / "next").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ use strict;
 use warnings;
 use Cwd 'getcwd';
 use Exporter 'import';
+use POSIX ();
 use File::Basename qw(basename dirname);
 use File::Temp 'tempdir';
 use File::Path 'remove_tree';
@@ -97,7 +98,8 @@ sub submit {
     if (!$process) {
         setpgrp 0, 0;
         open STDERR, '>&', \*STDOUT;
-        exec @words or do { print "$words[0]: $!\n"; POSIX::_exit(127) };
+        no warnings 'exec';
+        exec @words or do { syswrite STDOUT, "$words[0]: $!\n"; POSIX::_exit(127) };
     }
     my $text = do { local $/; <$answer> } // '';
     my $done = close $answer;
@@ -105,6 +107,7 @@ sub submit {
     remove_tree($queue->{dir}) unless defined $queue->{id};
     defined $queue->{id} or die "the submission was refused: @words\n$text";
     $queue->{since} = time;
+    print_words("$queue->{dir}/id", $queue->{id});
 }
 
 sub print_words {
@@ -238,16 +241,18 @@ sub fail {
 
 sub stop {
     my ($queue) = @_;
-    say($queue->{call}, "stopped by SIG$stopped, cancelling job $queue->{id}");
+    my $signal = $stopped;
+    undef $stopped;
+    say($queue->{call}, "stopped by SIG$signal, cancelling job $queue->{id}");
     ask(@{ $queue->{scheduler}{cancel} }, $queue->{id});
-    # Jobs that still write while they die must not meet those of the next call.
+    # Jobs that still write while they die must not meet those of the next call; a second Ctrl-C does not wait.
     for my $try (1 .. 60) {
         my $states = $queue->{scheduler}{states}->($queue->{id});
-        last if $states && !%$states;
+        last if $stopped || $states && !%$states;
         select undef, undef, undef, 0.5;
     }
     remove_tree($queue->{dir});
-    exit 128 + { HUP => 1, INT => 2, TERM => 15 }->{$stopped};
+    exit 128 + { HUP => 1, INT => 2, TERM => 15 }->{$signal};
 }
 
 # Add what the scheduler knows of the failed jobs (TIMEOUT, CANCELLED, OUT_OF_MEMORY).

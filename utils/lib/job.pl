@@ -39,8 +39,14 @@ print $output $again ? '# Started again at ' . date_of($began) . "\n" : header_o
 tell_status('start', $began);
 
 my $process = start();
+my %passed;    # Slurm sends a signal twice; a second one could hit a program that is about to end
 for my $signal (qw(TERM USR1 USR2)) {
-    $SIG{$signal} = sub { local $SIG{$signal} = 'IGNORE'; kill $signal, 0 };
+    $SIG{$signal} = sub {
+        return if time - ($passed{$signal} // 0) < 2;
+        $passed{$signal} = time;
+        local $SIG{$signal} = 'IGNORE';
+        kill $signal, 0;
+    };
 }
 waitpid $process, 0;
 my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
