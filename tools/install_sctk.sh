@@ -3,6 +3,6 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-[[ ! -x /usr/lib/sctk/bin/sclite ]] || { echo "install_sctk.sh: /usr/lib/sctk/bin/sclite is installed already"; exit 0; }
-install_packages sclite sctk
-echo "install_sctk.sh: sclite is /usr/lib/sctk/bin/sclite"
+sclite=/usr/lib/sctk/bin/sclite # not on the PATH
+[[ -x $sclite ]] || install_packages sclite sctk
+echo "install_sctk.sh: sclite is $sclite"

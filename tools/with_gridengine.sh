@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# with_gridengine.sh COMMAND ARGUMENT...: run a command against a GridEngine of its own, for tests and for trying things out.
+# with_gridengine.sh COMMAND ARGUMENT...: run a command against a GridEngine of its own, for tests and trials.
 #
-# One node (this machine) with at least 4 slots, queues all.q and gpu.q, parallel environment smp, the resources ram_free
-# and gpu that Kaldi's configurations ask for. Daemons and jobs live in namespaces of their own for processes and for the
-# network (GridEngine listens on every address) and are gone when the command ends, whose exit status is given. Needs root
-# and what install_gridengine.sh installs; exits with 77 without them.
+# One node (this machine) with at least 4 slots, queues all.q and gpu.q, parallel environment smp, the resources
+# ram_free and gpu that Kaldi's configurations ask for. Daemons and jobs live in namespaces of their own for processes
+# and for the network (GridEngine listens on every address) and are gone when the command ends, whose exit status is
+# given. Needs root and what install_gridengine.sh installs; exits with 77 without them.
 set -euo pipefail
 
 if [[ $# -eq 0 ]]; then
@@ -53,10 +53,10 @@ wait_until() { # WHAT COMMAND...: within 20 seconds
   give_up "$1"
 }
 
-# What an installation would ask for and write, under a root of our own. Root may run jobs (min_uid 0); 127.0.0.1 resolves
-# to "localhost", which must count as this host.
+# What an installation would ask for and write, under a root of our own. Root may run jobs (min_uid 0); 127.0.0.1
+# resolves to "localhost", which must count as this host.
 write_cell() {
-  local name
+  local name reporting='accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00'
   mkdir -p "$common" "$folder"/{log,conf,spool/qmaster/job_scripts,spool/database,spool/execd}
   for name in util utilbin bin lib; do ln -s "/var/lib/gridengine/$name" "$SGE_ROOT/$name"; done
   echo "$host" >"$common/act_qmaster"
@@ -77,7 +77,7 @@ scheduler_threads  1
 END
   sed -e "s|^\(execd_spool_dir *\).*|\1$folder/spool/execd|" -e 's|^\(mailer *\).*|\1/bin/true|' \
     -e 's/^\(min_[ug]id *\).*/\10/' -e 's/^\(load_report_time *\).*/\100:00:02/' \
-    -e 's/^\(reporting_params *\).*/\1accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00/' \
+    -e "s/^\(reporting_params *\).*/\1$reporting joblog=false sharelog=00:00:00/" \
     /usr/share/gridengine/default-configuration >"$folder/conf/global"
   (
     cd "$SGE_ROOT"
@@ -127,7 +127,8 @@ configure_cluster() {
   memory=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
   cd "$folder/conf"
   qconf -as "$host" >>"$folder/log/qconf" 2>&1
-  { qconf -sc | grep -v '^#'; echo "gpu gpu INT <= YES YES 0 0"; echo "ram_free ram_free MEMORY <= YES YES 0 0"; } >complexes
+  qconf -sc | grep -v '^#' >complexes
+  printf '%s\n' "gpu gpu INT <= YES YES 0 0" "ram_free ram_free MEMORY <= YES YES 0 0" >>complexes
   configure -Mc complexes
   printf '%s NONE\n' load_scaling user_lists xuser_lists projects xprojects usage_scaling report_variables >host
   printf 'hostname %s\ncomplex_values gpu=2,ram_free=%sM\n' "$host" "$memory" >>host

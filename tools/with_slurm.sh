@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # with_slurm.sh COMMAND ARGUMENT...: run a command against a Slurm of its own, for tests and for trying things out.
 #
-# One node (this machine, said to have at least 4 CPUs), partitions cpu (default) and gpu, two pretended GPUs, everything on
-# 127.0.0.1 and in one temporary folder. Daemons and jobs live in a process namespace of their own and are gone when the
-# command ends, whose exit status is given. Needs root and what install_slurm.sh installs; exits with 77 without them.
+# One node (this machine, said to have at least 4 CPUs), partitions cpu (default) and gpu, 2 pretended GPUs, everything
+# on 127.0.0.1 and in one temporary folder. Daemons and jobs live in a process namespace of their own and are gone when
+# the command ends, whose exit status is given. Needs root and what install_slurm.sh installs; exits with 77 without.
 set -euo pipefail
 
 if [[ $# -eq 0 ]]; then
@@ -50,7 +50,8 @@ give_up() {
 start_munge() {
   (umask 077 && head -c 128 /dev/urandom >"$folder/munge.key")
   munged --foreground --force --num-threads=2 --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
-    --pid-file="$folder/munged.pid" --seed-file="$folder/munge.seed" --log-file="$folder/log/munged" >"$folder/log/munged.out" 2>&1 &
+    --pid-file="$folder/munged.pid" --seed-file="$folder/munge.seed" --log-file="$folder/log/munged" \
+    >"$folder/log/munged.out" 2>&1 &
   for _ in {1..100}; do
     [[ -S $folder/munge.socket ]] && return
     sleep 0.05

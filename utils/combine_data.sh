@@ -42,7 +42,8 @@ join_table() {
   local from twice
   for from in "${sources[@]}"; do table_of "$1" "$from"; done | sort -u >"$_new/$1"
   twice=$(awk 'before == $1 {print $1; exit} {before = $1}' "$_new/$1")
-  [[ -z $twice ]] || fail "$1: the id $twice stands for different things in the sources; rename with copy_data_dir.sh --utt-prefix"
+  [[ -z $twice ]] ||
+    fail "$1: the id $twice stands for different things in the sources; rename with copy_data_dir.sh --utt-prefix"
 }
 
 begin_dir "$to"

@@ -38,7 +38,8 @@ for name in $recording_tables; do
 done
 [[ ! -f $from/cmvn.ark ]] || cp -p "$from/cmvn.ark" "$_new/"
 if [[ -n $utt_prefix$utt_suffix && ! -f $from/utt2uniq ]]; then
-  PRE=$utt_prefix POST=$utt_suffix awk '{print ENVIRON["PRE"] $1 ENVIRON["POST"], $1}' "$from/utt2spk" | sort >"$_new/utt2uniq"
+  PRE=$utt_prefix POST=$utt_suffix awk '{print ENVIRON["PRE"] $1 ENVIRON["POST"], $1}' "$from/utt2spk" |
+    sort >"$_new/utt2uniq"
 fi
 finish_dir "$to"
 # shellcheck disable=SC2086 # words

@@ -14,10 +14,11 @@ END
 my ($exclude, $field) = (0, 1);
 while (@ARGV && $ARGV[0] =~ /^-./) {
     my $option = shift;
-    if    ($option eq '--exclude')                                 { $exclude = 1 }
+    if    ($option eq '--exclude')                                { $exclude = 1 }
     elsif ($option eq '-f' && @ARGV && $ARGV[0] =~ /^[1-9]\d*$/) { $field   = shift }
-    elsif ($option eq '-f') { die "filter_scp.pl: -f needs the number of a word, from 1\n" }
-    else                    { print STDERR $option eq '--help' ? '' : "filter_scp.pl: no such option: $option\n", $usage; exit 1 }
+    elsif ($option eq '-f')     { die "filter_scp.pl: -f needs the number of a word, from 1\n" }
+    elsif ($option eq '--help') { print STDERR $usage; exit 1 }
+    else                        { die "filter_scp.pl: no such option: $option\n" }
 }
 if (@ARGV < 1 || @ARGV > 2) { print STDERR $usage; exit 1 }
 my ($list, $table) = (@ARGV, '-');

@@ -33,7 +33,10 @@ faster() {
 }
 
 divided() { # the columns from $1 divided by the factor
-  awk -v first="$1" '{for (i = first; i <= NF && i < first + 2; i++) if ($i > 0) $i = sprintf("%.4f", $i / ENVIRON["FACTOR"]); print}'
+  awk -v first="$1" '{
+    for (i = first; i <= NF && i < first + 2; i++) if ($i > 0) $i = sprintf("%.4f", $i / ENVIRON["FACTOR"])
+    print
+  }'
 }
 
 begin_dir "$to"
@@ -56,5 +59,6 @@ else
 fi
 finish_dir "$to"
 validate_tables "$to"
-command -v sox >/dev/null || echo "${0##*/}: warning: there is no sox here, which the commands in $to/wav.scp need; tools/install_audio.sh" >&2
+command -v sox >/dev/null ||
+  echo "${0##*/}: warning: there is no sox here, which $to/wav.scp needs; run tools/install_audio.sh" >&2
 echo "${0##*/}: $to holds $(wc -l <"$to/utt2spk") utterances; pass --allow_pipes true to what reads their audio"

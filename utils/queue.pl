@@ -27,7 +27,7 @@ my $scheduler = {
     array       => sub { my ($count) = @_; return ('-t', "1:$count") },
     names       => sub { my ($title, $log) = @_; return ('-terse', '-cwd', '-j', 'y', '-N', $title, '-o', $log) },
     task        => '${SGE_TASK_ID/undefined/1}',
-    task_suffix => sub { my ($task) = @_; return defined $task ? ".$task" : '' },
+    task_mark   => '.',
     submit_id   => sub { return $_[0] =~ /^(\d+)(?:\.\S*)?\s*$/m ? $1 : undef },
     states      => \&states,
     fates       => \&fates,

@@ -14,7 +14,8 @@ use JobLog qw(jobs_to_run make_log_dirs progress report say);
 my $grace = 30;    # seconds between the request to stop and SIGKILL: time to save
 
 my $stopped;
-$SIG{$_} = sub { $stopped = shift } for qw(INT TERM HUP);
+# What is ignored stays so: under nohup, or in the background of a script.
+$SIG{$_} = sub { $stopped = shift } for grep { ($SIG{$_} // '') ne 'IGNORE' } qw(INT TERM HUP);
 $SIG{CHLD} = sub { };    # interrupts the pause in the loop below
 
 my $call = eval { read_call('run.pl', { file => '', text => '' }, undef, @ARGV) } or fail($@);
@@ -44,8 +45,8 @@ sub fail { print STDERR "run.pl: $_[0]"; exit 1 }
 # How many jobs at once: as many as asked for, or as the cores, the memory and the GPUs allow.
 sub slots {
     return $options->{max_jobs_run} if $options->{max_jobs_run} && !@free_gpus;
-    my $cores  = () = slurp('/proc/cpuinfo') =~ /^processor\s*:/mg;
-    my @limits = ($options->{max_jobs_run} // ($cores || 1) / ($options->{num_threads} // 1));
+    my $cores  = qx(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null) || 1;
+    my @limits = ($options->{max_jobs_run} // $cores / ($options->{num_threads} // 1));
     push @limits, @free_gpus / $options->{gpu} if @free_gpus;
     if (($options->{mem} // '') =~ /^([\d.]+)([KMGT]?)$/i && $1 > 0) {
         my $asked = $1 * { K => 1, M => 2**10, '' => 2**10, G => 2**20, T => 2**30 }->{ uc $2 };
@@ -60,7 +61,8 @@ sub slurp { my ($file) = @_; local $/; open my $input, '<', $file or return ''; 
 # The GPUs of this machine; a recipe that asks for one also runs, slowly, where there is none.
 sub gpus {
     my ($asked) = @_;
-    my @gpus = defined $ENV{CUDA_VISIBLE_DEVICES} ? split /,/, $ENV{CUDA_VISIBLE_DEVICES} : map { m{(\d+)$} } glob '/dev/nvidia[0-9]*';
+    my $visible = $ENV{CUDA_VISIBLE_DEVICES};
+    my @gpus = defined $visible ? split /,/, $visible : map { m{(\d+)$} } glob '/dev/nvidia[0-9]*';
     fail("--gpu $asked: this machine has only " . @gpus . " GPU\n") if @gpus && @gpus < $asked;
     say($call, "--gpu $asked: this machine has no GPU, the jobs run without") unless @gpus;
     return @gpus;
@@ -93,7 +95,8 @@ sub end {
     my $run = delete $running{$process} or return 0;
     push @free_gpus, @{ $run->{gpus} };
     my $code = $status & 127 ? 128 + ($status & 127) : $status >> 8;
-    $failed{ $run->{job} } = "code $code" . ($run->{killed} ? ", over the time limit $options->{time}" : '') if $code || $run->{killed};
+    if ($run->{killed}) { $failed{ $run->{job} } = "code $code, over the time limit $options->{time}" }
+    elsif ($code)       { $failed{ $run->{job} } = "code $code" }
     $ended++;
     return 1;
 }
@@ -102,10 +105,11 @@ sub check_time {
     my ($run) = @_;
     my $over = defined $limit ? time - $run->{began} - $limit : 0;
     if ($over > $grace) { kill -9, $run->{process} }
-    elsif ($over > 0 && !$run->{killed}++) {
-        if (open my $log, '>>', log_of($call, $run->{job})) { print $log "# run.pl: over the time limit $options->{time}, stopped\n" }
-        kill 'TERM', $run->{process};
+    return if $over <= 0 || $run->{killed}++;
+    if (open my $log, '>>', log_of($call, $run->{job})) {
+        print $log "# run.pl: over the time limit $options->{time}, stopped\n";
     }
+    kill 'TERM', $run->{process};
 }
 
 # Ctrl-C and the like: ask the jobs to stop, then make them; at once if there is a second Ctrl-C.

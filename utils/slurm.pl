@@ -23,9 +23,9 @@ my $scheduler = {
     kind        => 'slurm',
     own         => { max_jobs_run => 1 },
     array       => sub { my ($count, $at_once) = @_; return "--array=1-$count" . ($at_once ? "%$at_once" : '') },
-    names       => sub { my ($title, $log) = @_; return ('--parsable', '--open-mode=append', "--job-name=$title", "--output=$log") },
+    names       => \&names,
     task        => '${SLURM_ARRAY_TASK_ID:-1}',
-    task_suffix => sub { my ($task) = @_; return defined $task ? "_$task" : '' },
+    task_mark   => '_',
     submit_id   => sub { return $_[0] =~ /^(\d+)(?:;\S*)?\s*\z/m ? $1 : undef },
     states      => \&states,
     fates       => \&fates,
@@ -34,15 +34,25 @@ my $scheduler = {
 };
 
 my $native = sub { return 1 };    # -p gpu
-my $code = eval { run_on_queue(read_call('slurm.pl', { file => 'conf/slurm.conf', text => $default }, $native, @ARGV), $scheduler) };
+my $code = eval {
+    my $call = read_call('slurm.pl', { file => 'conf/slurm.conf', text => $default }, $native, @ARGV);
+    run_on_queue($call, $scheduler);
+};
 if (!defined $code) { print STDERR "slurm.pl: $@"; $code = 1 }
 exit $code;
+
+sub names {
+    my ($title, $log) = @_;
+    $log =~ s/%/%%/g;    # to Slurm %j and the like stand for numbers
+    return ('--parsable', '--open-mode=append', "--job-name=$title", "--output=$log");
+}
 
 # Of every task that has not ended, its state and the reason for it.
 sub states {
     my ($id) = @_;
     my %states;
-    for my $line (split /\n/, ask('squeue', '--noheader', '--array', "--jobs=$id", '--format=%K|%T|%r') // return gone($id)) {
+    my $text = ask('squeue', '--noheader', '--array', "--jobs=$id", '--format=%K|%T|%r') // return gone($id);
+    for my $line (split /\n/, $text) {
         my ($task, $state, $reason) = split /\|/, $line, 3;
         next unless defined $reason;
         $state = 'stuck' if $state eq 'PENDING' && $reason =~ /requeued.held|MaxRequeue|DependencyNeverSatisfied/i;

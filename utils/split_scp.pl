@@ -32,8 +32,8 @@ if (defined $jobs) {
 }
 
 my @groups = $utt2spk ? groups_by_speaker() : map { [$_] } read_lines($table);
-@groups >= @parts
-    or fail("$table has " . @groups . ($utt2spk ? ' speakers' : ' lines') . ', too few for ' . @parts . ' parts; use fewer jobs');
+my ($have, $what) = (scalar @groups, $utt2spk ? 'speakers' : 'lines');
+$have >= @parts or fail("$table has $have $what, too few for " . @parts . ' parts; use fewer jobs');
 my $first = 0;
 for my $end ($utt2spk ? cut_by_size() : cut_evenly()) {
     my $part = shift @parts;
@@ -63,9 +63,9 @@ sub groups_by_speaker {
     }
     for my $line (read_lines($table)) {
         my ($utterance) = split ' ', $line, 2;
-        defined $utterance && defined $speaker{$utterance} or fail("$table: no speaker in $utt2spk for the line: $line");
-        push @groups, $group{ $speaker{$utterance} } = [] unless $group{ $speaker{$utterance} };
-        push @{ $group{ $speaker{$utterance} } }, $line;
+        my $name = $speaker{ $utterance // '' } // fail("$table: no speaker in $utt2spk for the line: $line");
+        push @groups, $group{$name} = [] unless $group{$name};
+        push @{ $group{$name} }, $line;
     }
     return @groups;
 }
@@ -83,9 +83,11 @@ sub cut_by_size {
     $total += @$_ for @groups;
     for my $part (1 .. @parts) {
         my $share = $total * $part / @parts;
-        my $last  = @groups - (@parts - $part);                             # leave one speaker for each later part
+        my $last  = @groups - (@parts - $part);    # leave one speaker for each later part
         $sum += @{ $groups[ $end++ ] };
-        while ($end < $last && abs($sum + @{ $groups[$end] } - $share) <= abs($sum - $share)) { $sum += @{ $groups[ $end++ ] } }
+        while ($end < $last && abs($sum + @{ $groups[$end] } - $share) <= abs($sum - $share)) {
+            $sum += @{ $groups[ $end++ ] };
+        }
         push @ends, $end;
     }
     $ends[-1] = @groups;

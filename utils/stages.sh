@@ -4,12 +4,12 @@
 #   stage=0; stop_stage=6
 #   . utils/parse_options.sh
 #   . utils/stages.sh
-#   stage 1 "fbank and CMVN -> data/train/feats.scp data/test/feats.scp" steps/features.sh --cmd "$cmd" data/train data/test
+#   stage 1 "fbank and CMVN -> data/train/feats.scp" steps/features.sh --cmd "$cmd" data/train
 #
-# The line runs its command if stage <= 1 <= stop_stage. What follows "->" in the title are the files (or globs) that the
-# stage leaves behind: it has failed if one of them is missing afterwards. A failure, also Ctrl-C, ends the script with the
-# log that tells why and the command to go on with. A stage of several commands is a function of run.sh, under set -e too:
-# never write `stage ... ||` or `&&`, bash then ignores set -e inside.
+# The line runs its command if stage <= 1 <= stop_stage. What follows "->" in the title are the files (or globs) that
+# the stage leaves behind: it has failed if one of them is missing afterwards. A failure, also Ctrl-C, ends the script
+# with the log that tells why and the command to go on with. A stage of several commands is a function of run.sh, under
+# set -e too: never write `stage ... ||` or `&&`, bash then ignores set -e inside.
 
 _stages_now=      # "N title" of the stage that is running
 _stages_number=

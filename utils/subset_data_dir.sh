@@ -59,7 +59,9 @@ random_speakers() { # lines of spk2utt in an order that is the same on every mac
 
 chosen() { # their ids
   case $how in
-    even) awk -v n="$number" '{id[NR - 1] = $1} END {for (i = 0; i < n; i++) print id[int(i * NR / n)]}' "$from/utt2spk" ;;
+    even) awk -v n="$number" '
+      {id[NR - 1] = $1}
+      END {for (i = 0; i < n; i++) print id[int(i * NR / n)]}' "$from/utt2spk" ;;
     first) awk -v n="$number" 'NR <= n' "$from/utt2spk" ;;
     last) tail -n "$number" "$from/utt2spk" ;;
     shortest) by_length | awk -v n="$number" 'NR <= n' ;;

@@ -18,7 +18,7 @@ for word; do
     --no-wav) words+=(--need_wav false) ;;
     --no-feats | --no-spk-sort) ;;
     --need-feats) words+=(--need_feats true) ;;
-    --non-print) fail "--non-print: control characters in a table are always a fault here; utils/fix_data_dir.sh drops such lines" ;;
+    --non-print) fail "--non-print: a control character is always a fault here; fix_data_dir.sh drops such lines" ;;
     --help) usage ;;
     *) words+=("$word") ;;
   esac

@@ -134,11 +134,20 @@ def furnish(exp: ExpDir, values: dict[str, Any]) -> None:
     if source_of(values) == "feats" and values["features"]["cmvn"] == "global":
         if not values["data"]["train"]:
             raise UserError("data.train: give at least one data directory")
-        stats = [CmvnStats.load(Path(folder) / "cmvn.ark") for folder in values["data"]["train"]]
+        stats = [CmvnStats.load(Path(folder) / "cmvn.ark") for folder in _whole_sets(values["data"])]
         total = stats[0]
         for other in stats[1:]:
             total.merge(other)
         total.save(exp.cmvn)
+
+
+def _whole_sets(data: dict[str, Any]) -> list[str]:
+    """Give the training directories whose statistics normalise: those taken whole, if there are any.
+
+    What is mixed in by a share (noise without words) must not move the features of a model that learns to bear it.
+    """
+    shares = data["shares"] or [0.0] * len(data["train"])
+    return [folder for folder, share in zip(data["train"], shares, strict=False) if share <= 0] or data["train"]
 
 
 def texts_beside(examples: list[Example], results: list[list[Result]]) -> list[tuple[str, str]]:

@@ -45,9 +45,11 @@ def _tuned(path: str | None) -> list[str]:
     """Read what `speechlm tune` chose, as options of the command line."""
     if path is None:
         return []
+    import json
+
     from speechlm.core.config import read_config
 
-    return [f"--decode.{name}={value}" for name, value in read_config(path).values.get("decode", {}).items()]
+    return [f"--decode.{name}={json.dumps(value)}" for name, value in read_config(path).values.get("decode", {}).items()]
 
 
 def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ COMMANDS: dict[str, list[str]] = {
     "text": ["tokens", "units", "lexicon", "make_llm", "aux_text"],
     "training": ["train", "options", "export", "sweep"],
     "decoding": ["decode", "transcribe", "tune"],
-    "scoring": ["score", "results", "compare", "forgetting", "report"],
+    "scoring": ["score", "score_hub5", "results", "compare", "forgetting", "report"],
 }
 """Subcommands by the floor they serve; each is the module `speechlm.bin.NAME`."""
 

@@ -106,7 +106,9 @@ def read_sweep(path: Path) -> SweepSpec:
         spec = SweepSpec(**{str(key): value for key, value in config.values.items()})
     except ValidationError as error:
         raise UserError("\n".join(_fault(config, problem) for problem in error.errors())) from None
-    faults = [f"rows.{name}: a row's name is made of letters, digits and _" for name in spec.rows if not NAME.match(name)]
+    sets = {"sets": spec.sets, **{f"rows.{name}.sets": row.sets or [] for name, row in spec.rows.items()}}
+    faults = [f"{place}: must lie in one folder, as in [data/dev, data/test]" for place, own in sets.items() if not _alike(own)]
+    faults += [f"rows.{name}: a row's name is made of letters, digits and _" for name in spec.rows if not NAME.match(name)]
     if "seed" in spec.rows:
         faults.append("rows.seed: {seed} is the seed; choose another name")
     if spec.reference is not None and spec.reference not in spec.rows:
@@ -114,6 +116,10 @@ def read_sweep(path: Path) -> SweepSpec:
     if faults:
         raise UserError("\n".join(f"{config.place(text.split(':')[0])}: {text}" for text in faults))
     return spec
+
+
+def _alike(sets: list[str]) -> bool:
+    return len({str(Path(data).parent) for data in sets}) <= 1
 
 
 def _fault(config: Config, problem: Any) -> str:

@@ -77,10 +77,9 @@ def commands(point: Point, means: Means) -> Iterator[tuple[str, str, list[str]]]
     for data, out in zip(point.sets, decode_folders(point), strict=True):
         jobs = ["--nj", str(means.decode_nj)]
         yield "decode", f"{out}/log/decode.1.log", ["steps/decode.sh", "--cmd", "run.pl", *jobs, *gpus, exp, data]
-        yield "score", "", [
-            *speechlm, "score", "--ref", f"{data}/text", "--hyp", f"{out}/text", "--out", str(out),
-            "--unit", point.unit, "--language", point.language,
-        ]  # fmt: skip
+    if point.sets:
+        alike = ["--unit", point.unit, "--language", point.language, "--results", "", "--page", "false"]
+        yield "score", "", ["steps/score.sh", *alike, str(Path(point.sets[0]).parent), exp]
 
 
 def run_point(point: Point, means: Means) -> State:

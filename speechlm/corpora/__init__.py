@@ -9,7 +9,11 @@ KINDS: dict[str, str] = {
     "aishell": "speechlm.corpora.aishell:AishellCorpus",
     "commonvoice": "speechlm.corpora.commonvoice:CommonvoiceCorpus",
     "jsut": "speechlm.corpora.jsut:JsutCorpus",
+    "reazonspeech": "speechlm.corpora.reazonspeech:ReazonspeechCorpus",
     "musan": "speechlm.corpora.musan:MusanCorpus",
     "tedlium": "speechlm.corpora.tedlium:TedliumCorpus",
+    "swbd": "speechlm.corpora.swbd:SwbdCorpus",
+    "fisher": "speechlm.corpora.fisher:FisherCorpus",
+    "ami": "speechlm.corpora.ami:AmiCorpus",
     "librispeech": "speechlm.corpora.librispeech:LibrispeechCorpus",
 }

@@ -73,6 +73,9 @@ class Corpus(ABC):
         """Give the number of utterances the complete split has, None where that is not known."""
         return None
 
+    def finish(self, split: str, folder: Path) -> None:  # noqa: B027 - most corpora have nothing to add
+        """Write what belongs to a split besides Kaldi's tables (stm and glm, say) into its data directory."""
+
     def drop(self, reason: str) -> None:
         """Count an utterance that is left out."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
@@ -160,6 +163,7 @@ def prepare(corpus: Corpus, splits: Iterable[str], data: Path) -> dict[str, dict
         corpus.dropped = {}
         expected = corpus.expected(split)
         found = write_data_dir(corpus.utterances(split), data / split, what=f"data of {split}", total=expected)
+        corpus.finish(split, data / split)
         if expected is not None and found["utterances"] != expected:
             raise UserError(
                 f"{corpus.folder}: {split} has {found['utterances']} utterances, the complete corpus has {expected}; "

@@ -121,7 +121,12 @@ class Recognizer:
 
         model, options = self.model, search_options(self.decode)
         search = LLMBeamSearch(
-            model.llm.model, model.llm.embed, model.prompt.end[:1], options, pieces=self.pieces, ctc=self._fusion(output)
+            model.llm.model,
+            model.llm.embed,
+            model.prompt.end[:1],
+            options,
+            pieces=self.pieces,
+            ctc=self._fusion(output),
         )
         limits = [options.max_tokens(seconds) for seconds in self._seconds(batch)]
         return search.search(model.prompts(output.speech_embeddings), limits)
@@ -171,9 +176,7 @@ def load_recognizer(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind = "llm" if model_kind(values) == "speech_llm" else model_kind(values)
-    made = Recognizer(
-        model.to(device), decode, units=units, words=words, pieces=pieces, witness=witness, kind=kind
-    )
+    made = Recognizer(model.to(device), decode, units=units, words=words, pieces=pieces, witness=witness, kind=kind)
     return made, values
 
 

@@ -23,6 +23,7 @@ from speechlm.io.resample import resample
 from speechlm.io.tables import iter_table
 
 NOT_FBANK = ("cmvn",)  # options of the section 'features' that are used after this stage
+ARENA = 30 << 20
 logger = logging.getLogger("speechlm")
 
 
@@ -84,6 +85,9 @@ def extract(
 
     Raises: UserError when more than max_skip_share of the share is bad; then nothing is written.
     """
+    # glibc gives blocks above a limit back to the system, which zeroes them anew for each utterance (a tenth of the
+    # time); the limit rises to the largest block that was ever freed. Nothing is touched here, so it costs nothing.
+    np.empty(ARENA, np.uint8)
     data = DataDir(job.data)
     ids = job.ids(data)
     reader = Recordings(data, allow_pipes=allow_pipes)

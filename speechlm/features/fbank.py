@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.fft import rfft
 
 from speechlm.core.errors import UserError
+from speechlm.features.fft import get_rfft
 from speechlm.features.mel import bands, mel_filters, window_function
 
 FLOOR = float(np.finfo(np.float32).eps)
@@ -63,6 +65,7 @@ class Fbank:
         use_power: bool = True,
         remove_dc_offset: bool = True,
     ) -> None:
+        self.options = {name: value for name, value in locals().items() if name != "self"}
         self.rate, self.dither, self.snip_edges, self.use_power = rate, dither, snip_edges, use_power
         self.use_energy, self.raw_energy, self.energy_floor = use_energy, raw_energy, energy_floor
         self.length, self.shift = int(rate * 0.001 * frame_length), int(rate * 0.001 * frame_shift)
@@ -83,13 +86,19 @@ class Fbank:
         self.mels = slice(first, first + num_mels)
         self.allocate()
 
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Fbank], tuple[dict[str, Any]]]:
+        """Copy by options: copied arrays would no longer be views into each other."""
+        return from_options, (self.options,)
+
     def allocate(self) -> None:
         """Make the arrays that every block uses again: new memory for each would cost more than the arithmetic."""
         size = (BLOCK - 1) * self.shift + self.length
-        self.raw, self.smooth = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        # Frames are views into the samples, (BLOCK, length) each.
-        self.raw_frames = sliding_window_view(self.raw, self.length)[:: self.shift]
+        self.smooth = np.zeros(size, np.float32)
+        # Frames are views into the samples, (BLOCK, length), and into the sums of pieces that fit into every frame.
         self.smooth_frames = sliding_window_view(self.smooth, self.length)[:: self.shift]
+        self.piece = math.gcd(self.length, self.shift)
+        self.sums = np.zeros(size // self.piece, np.float32)
+        self.sum_frames = sliding_window_view(self.sums, self.length // self.piece)[:: self.shift // self.piece]
         self.frames = np.zeros((BLOCK, self.fft_size), np.float32)  # its right part stays zero: the padding
         self.squares = np.empty((BLOCK, self.fft_size + 2), np.float32)
         self.power = np.empty((BLOCK, self.fft_size // 2 + 1), np.float32)
@@ -130,44 +139,44 @@ class Fbank:
 
     def block(self, wave: np.ndarray, out: np.ndarray) -> None:
         """Compute the features of the b <= BLOCK frames in `wave` -> out (b, dim)."""
-        raw, frames = self.windowed(wave, len(out))
+        means = self.means(wave, len(out))
+        frames = self.windowed(wave, means)
         self.filter(frames, out[:, self.mels])
         if self.energy_column is not None:
-            column = out[:, self.energy_column]
             if self.raw_energy:
-                frames = (raw - self.mean(raw)) * np.float32(SCALE)
-            np.einsum("ij,ij->i", frames, frames, out=column)
-            np.maximum(column, np.float32(self.energy_floor), out=column)
+                frames = (sliding_window_view(wave, self.length)[:: self.shift] - means) * np.float32(SCALE)
+            energy = np.einsum("ij,ij->i", frames, frames)
+            np.maximum(energy, np.float32(self.energy_floor), out=out[:, self.energy_column])
         np.maximum(out, FLOOR, out=out)
         np.log(out, out=out)
 
-    def windowed(self, wave: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cut `wave` into frames as they are (b, length), and windowed (b, fft_size); the next block overwrites both.
+    def means(self, wave: np.ndarray, count: int) -> np.ndarray:
+        """The mean of each frame (b, 1): from sums of pieces, so that a sample is added once and not in each frame."""
+        if not self.remove_dc_offset:
+            return np.zeros((count, 1), np.float32)
+        np.add.reduce(wave.reshape(-1, self.piece), axis=1, out=self.sums[: len(wave) // self.piece])
+        return np.add.reduce(self.sum_frames[:count], axis=1, keepdims=True) / np.float32(self.length)
+
+    def windowed(self, wave: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Cut `wave` into windowed frames (b, fft_size), which the next block overwrites.
 
         Mean and pre-emphasis are linear: the pre-emphasis runs once over the samples instead of over each overlapping
         frame, and what is left of a frame's mean after it, (1 - p) mean, is taken off the frame.
         """
-        rest = np.float32(1) - self.preemphasis
-        self.raw[: len(wave)] = wave
-        np.multiply(wave[:-1], -self.preemphasis, out=self.smooth[1 : len(wave)])
-        self.smooth[1 : len(wave)] += wave[1:]
-        raw, frames = self.raw_frames[:count], self.frames[:count]
+        rest, smooth = np.float32(1) - self.preemphasis, self.smooth[1 : len(wave)]
+        np.multiply(wave[:-1], -self.preemphasis, out=smooth)
+        smooth += wave[1:]
+        frames = self.frames[: len(means)]
         inner = frames[:, : self.length]
-        mean = self.mean(raw)
-        np.subtract(self.smooth_frames[:count], mean * rest, out=inner)
-        inner[:, 0] = (raw[:, 0] - mean[:, 0]) * rest  # a frame's first sample is its own predecessor
+        np.subtract(self.smooth_frames[: len(means)], means * rest, out=inner)
+        if self.window[0]:  # a frame's first sample is its own predecessor
+            inner[:, 0] = (wave[: (len(means) - 1) * self.shift + 1 : self.shift] - means[:, 0]) * rest
         inner *= self.window
-        return raw, frames
-
-    def mean(self, frames: np.ndarray) -> np.ndarray:
-        """What is taken off each frame: (b, 1)."""
-        if self.remove_dc_offset:
-            return frames.mean(axis=1, keepdims=True)
-        return np.zeros((len(frames), 1), dtype=np.float32)
+        return frames
 
     def filter(self, frames: np.ndarray, out: np.ndarray) -> None:
         """Apply the mel filters to the spectrum of windowed frames (b, fft_size) -> out (b, num_mels)."""
-        spectrum = rfft(frames)  # (b, fft_size / 2 + 1) complex64
+        spectrum = get_rfft()(frames)  # (b, fft_size / 2 + 1) complex64
         parts = spectrum.view(np.float32)  # real and imaginary parts in turn
         squares, power = self.squares[: len(frames)], self.power[: len(frames)]
         np.multiply(parts, parts, out=squares)
@@ -190,6 +199,11 @@ class Fbank:
         parts = leak.view(np.float32)
         parts *= self.drift
         squares[:, 2 * half : 4 * half] -= parts
+
+
+def from_options(options: dict[str, Any]) -> Fbank:
+    """Make the features that these options describe."""
+    return Fbank(**options)
 
 
 def twiddle_drift(fft_size: int) -> np.ndarray:

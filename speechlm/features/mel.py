@@ -49,7 +49,7 @@ def mel_filters(num_mels: int, fft_size: int, rate: float, low_freq: float, high
     filters = np.minimum((place - left) / (centre - left), (right - place) / (right - centre)).clip(min=0)
     empty = np.flatnonzero(filters.sum(axis=0) == 0)
     if len(empty):
-        raise UserError(f"num_mels: {num_mels} are too many: bin {empty[0]} catches no line of the spectrum; take fewer")
+        raise UserError(f"num_mels: {num_mels} are too many: bin {empty[0]} has no line of the spectrum; take fewer")
     return filters
 
 

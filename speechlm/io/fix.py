@@ -128,7 +128,8 @@ class Fixer:
             elif info and part.end is not None and part.end > info.seconds:
                 fields = split(segments[utt])
                 segments[utt] = " ".join([*fields[:2], f"{info.seconds:.3f}", *fields[3:]])
-                self.note("segments", 0, f"cut {utt!r} at its recording's end, {info.seconds:.2f} s, was {part.end:g} s")
+                change = f"{info.seconds:.2f} s, was {part.end:g} s"
+                self.note("segments", 0, f"cut {utt!r} at its recording's end, {change}")
 
     def keep(self, name: str, ids: set[str], reason: str) -> None:
         """Cut a table down to `ids`."""

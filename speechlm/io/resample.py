@@ -35,7 +35,7 @@ def resample(samples: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray
 
 @lru_cache(maxsize=16)
 def sinc_filter(up: int, down: int) -> np.ndarray:
-    """The low-pass filter at `up` times the input rate: an odd number of taps of sum 1; scipy multiplies them by `up`."""
+    """The low-pass filter at `up` times the input rate: an odd number of taps, sum 1; scipy multiplies them by `up`."""
     widest = max(up, down)
     half = int(np.ceil(ZEROS * widest / ROLLOFF))
     time = np.arange(-half, half + 1)

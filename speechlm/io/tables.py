@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from speechlm.core.errors import UserError
 from speechlm.io.files import atomic_open
@@ -31,8 +32,7 @@ class Fault:
         return f"{place}: {self.detail or self.rule}; {self.fix} [{self.rule}]"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of a table: its number (from 1), the id, and the rest without blanks around it ("" if none)."""
 
     line: int
@@ -47,6 +47,10 @@ def parse_line(raw: bytes, line: int, file: str) -> Row | Fault:
     except UnicodeDecodeError as error:
         detail = f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"
         return Fault(file, line, "utf-8", "convert the file with iconv", detail)
+    if text.isprintable():  # the usual line: no control characters, tabs or wide blanks to look for
+        key, _, value = text.partition(" ")
+        if key and "/" not in key:
+            return Row(line, key, value.strip(" "))
     if text.endswith("\r"):
         return Fault(file, line, "line-end", "use plain newlines (utils/fix_data_dir.sh does)", "Windows line end")
     if line == 1 and text.startswith("\ufeff"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -14,7 +15,6 @@ GAP_ID = 0
 CELLS = 1 << 19
 """Cells of the tables that are filled together."""
 DIAGONAL, DELETION, INSERTION = 0, 1, 2
-
 
 
 class Counts(NamedTuple):
@@ -43,10 +43,38 @@ class Alignment(NamedTuple):
     hyp: list[int]
     places: list[int]
 
-    def errors(self) -> list[tuple[int, int]]:
-        """Give the pairs that differ."""
-        ref, hyp = self.ref, self.hyp
-        return [(ref[place], hyp[place]) for place in self.places]
+
+class Rows:
+    """Sequences of numbers of different length, one after the other in one array.
+
+    numbers: (sum of lengths,) int32, all above 0. lens: (B,) int64.
+    """
+
+    def __init__(self, numbers: np.ndarray, lens: np.ndarray) -> None:
+        self.numbers, self.lens = numbers, lens
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[int]]) -> Rows:
+        """Put lists behind each other."""
+        lens = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        return Rows(np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(lens.sum())), lens)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each row begins."""
+        return np.cumsum(self.lens) - self.lens
+
+    def row(self, index: int) -> list[int]:
+        """Give one sequence."""
+        start = self.starts[index]
+        return self.numbers[start : start + self.lens[index]].tolist()
+
+    def table(self, chosen: np.ndarray, fill: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pad the chosen rows into a table (longest, rows), one column a sequence; give it with the lengths."""
+        lens, steps = self.lens[chosen], np.arange(max(int(self.lens[chosen].max()), 1))[:, None]
+        places = np.minimum(self.starts[chosen] + steps, max(len(self.numbers) - 1, 0))
+        numbers = self.numbers[places] if len(self.numbers) else np.zeros(places.shape, dtype=np.int32)
+        return np.where(steps < lens, numbers, np.int32(fill)), lens
 
 
 class Vocabulary(dict[str, int]):
@@ -62,74 +90,61 @@ class Vocabulary(dict[str, int]):
         self[unit] = number
         return number
 
-    def encode(self, units: Iterable[str]) -> list[int]:
-        """Give the numbers of the units."""
-        return list(map(self.__getitem__, units))
+    def encode(self, rows: Sequence[Sequence[str]]) -> Rows:
+        """Give the numbers of the units of many transcripts."""
+        lens = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        numbers = map(self.__getitem__, chain.from_iterable(rows))
+        return Rows(np.fromiter(numbers, dtype=np.int32, count=int(lens.sum())), lens)
 
 
-def align(refs: Sequence[Sequence[int]], hyps: Sequence[Sequence[int]]) -> list[Alignment]:
-    """Pair the numbers of each hypothesis with its reference's as Kaldi's `align-text` does; 0 stands for a gap.
+def align(refs: Rows, hyps: Rows) -> list[Alignment]:
+    """Align each hypothesis with its reference as Kaldi's `align-text` does.
 
     Among alignments of equal cost Kaldi walks back from the end and prefers a substitution, then a deletion. kaldialign
     prefers an insertion, so its alignments are not those of Kaldi's reports; and many utterances at a time in numpy
     are faster. The tables of utterances of like length are filled together.
     """
-    found: list[Alignment] = [Alignment([], [], [])] * len(refs)
-    open_ = []
-    for index, (ref, hyp) in enumerate(zip(refs, hyps, strict=True)):
-        if ref == hyp:
-            found[index] = Alignment(list(ref), list(hyp), [])
-        else:
-            open_.append(index)
-    open_.sort(key=lambda index: (len(refs[index]), len(hyps[index])))
-    while open_:
-        batch = _batch(open_, refs, hyps)
-        open_ = open_[len(batch) :]
-        for index, alignment in zip(batch, _align([refs[i] for i in batch], [hyps[i] for i in batch])):
+    assert len(refs.lens) == len(hyps.lens), f"{len(refs.lens)} references, {len(hyps.lens)} hypotheses"
+    found: list[Alignment] = [Alignment([], [], [])] * len(refs.lens)
+    for batch in _batches(refs.lens, hyps.lens):
+        for index, alignment in zip(batch.tolist(), _align(refs, hyps, batch)):
             found[index] = alignment
     return found
 
 
-def _batch(order: list[int], refs: Sequence[Sequence[int]], hyps: Sequence[Sequence[int]]) -> list[int]:
-    """Take as many of the first utterances as fill a table of about CELLS cells together; one at the least."""
-    wide = high = 0
-    for size, index in enumerate(order):
-        wide, high = max(wide, len(hyps[index]) + 1), max(high, len(refs[index]) + 1)
-        if size and (size + 1) * wide * high > CELLS:
-            return order[:size]
-    return order
+def _batches(ref_lens: np.ndarray, hyp_lens: np.ndarray) -> Iterator[np.ndarray]:
+    """Sort utterances by length and part them so that the tables of a batch have about CELLS cells together."""
+    order = np.lexsort((hyp_lens, ref_lens))
+    while len(order):
+        wide = np.maximum.accumulate(hyp_lens[order]) + 1
+        cells = (ref_lens[order] + 1) * wide * np.arange(1, len(order) + 1)
+        number = max(1, int(np.searchsorted(cells, CELLS, side="right")))
+        yield order[:number]
+        order = order[number:]
 
 
-def _padded(rows: list[Sequence[int]], value: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make a table (longest row, rows), one column an utterance, and the lengths."""
-    lens = np.array([len(row) for row in rows])
-    table = np.full((max(int(lens.max()), 1), len(rows)), value, dtype=np.int32)
-    numbers = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(lens.sum()))
-    table.T[np.arange(len(table)) < lens[:, None]] = numbers
-    return table, lens
-
-
-def _align(refs: list[Sequence[int]], hyps: list[Sequence[int]]) -> list[Alignment]:
-    ref, ref_lens = _padded(refs, -1)
-    hyp, hyp_lens = _padded(hyps, -2)
+def _align(refs: Rows, hyps: Rows, chosen: np.ndarray) -> Iterator[Alignment]:
+    (ref, ref_lens), (hyp, hyp_lens) = refs.table(chosen, -1), hyps.table(chosen, -2)
     moves = _moves(ref, hyp)
-    columns = np.arange(len(refs))
-    m, n = ref_lens.copy(), hyp_lens.copy()
-    walked: list[tuple[np.ndarray, np.ndarray]] = []
+    columns = np.arange(len(chosen))
+    m, n = ref_lens, hyp_lens
+    left, right = [], []
     while m.any() or n.any():
         move = moves[m, n, columns]
         at_ref, at_hyp = (move != INSERTION) & (m > 0), (move != DELETION) & (n > 0)
-        walked.append((np.where(at_ref, ref[m - 1, columns], GAP_ID), np.where(at_hyp, hyp[n - 1, columns], GAP_ID)))
+        left.append(np.where(at_ref, ref[m - 1, columns], GAP_ID))
+        right.append(np.where(at_hyp, hyp[n - 1, columns], GAP_ID))
         m, n = m - at_ref, n - at_hyp
-    walked.reverse()  # those of shorter alignments stand still at the start: pairs of two gaps in front
-    left = np.stack([a for a, _ in walked], axis=1)
-    right = np.stack([b for _, b in walked], axis=1)
-    starts = ((left == GAP_ID) & (right == GAP_ID)).sum(axis=1)
-    rows, places = np.nonzero(left != right)
+    if not left:
+        return iter([Alignment([], [], [])] * len(chosen))
+    # The walk went backwards; alignments that ended sooner have pairs of two gaps in front.
+    first, second = np.stack(left[::-1], axis=1), np.stack(right[::-1], axis=1)
+    starts = ((first == GAP_ID) & (second == GAP_ID)).sum(axis=1)
+    rows, places = np.nonzero(first != second)
     ends = np.searchsorted(rows, columns, side="right").tolist()
     places = (places - starts[rows]).tolist()
-    table = zip(left.tolist(), right.tolist(), starts.tolist(), [0, *ends], ends)
-    return [Alignment(a[start:], b[start:], places[low:high]) for a, b, start, low, high in table]
+    table = zip(first.tolist(), second.tolist(), starts.tolist(), [0, *ends], ends)
+    return (Alignment(a[start:], b[start:], places[low:high]) for a, b, start, low, high in table)
 
 
 def _moves(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
@@ -170,17 +185,20 @@ def split(words: int, errors: Iterable[tuple[object, object]], gap: object = GAP
     return Counts(words, substitutions, insertions, deletions)
 
 
-def count(ref: Sequence[int], hyp: Sequence[int], errors: int | None = None) -> Counts:
-    """Count errors as Kaldi's `compute-wer` and sclite do.
+def count(refs: Rows, hyps: Rows, alignments: Sequence[Alignment]) -> list[Counts]:
+    """Count errors as Kaldi's `compute-wer` and sclite do, by kaldialign.
 
     The sum is that of the alignment, but `compute-wer` breaks ties the other way than `align-text` (insertion and
-    deletion before two substitutions), so that Kaldi's `wer_*` and `wer_details/ops` differ in the split.
-    errors: their number, if it is known: where they can be split in one way only, no second search is needed.
+    deletion before two substitutions), so that Kaldi's `wer_*` and `wer_details/ops` differ in the split. Where the
+    errors can be split in one way only, no second search is needed.
     """
-    if errors == 0 or ref == hyp:
-        return Counts(len(ref), 0, 0, 0)
-    longer = len(hyp) - len(ref)  # insertions - deletions; one more pair of them would cost two errors
-    if errors is not None and errors - abs(longer) < 2:
-        return Counts(len(ref), errors - abs(longer), max(longer, 0), max(-longer, 0))
-    found = kaldi.edit_distance(ref, hyp, False)
-    return Counts(len(ref), found["sub"], found["ins"], found["del"])
+    made = []
+    table = zip(refs.lens.tolist(), hyps.lens.tolist(), alignments)
+    for index, (words, length, alignment) in enumerate(table):
+        errors, longer = len(alignment.places), length - words
+        if errors - abs(longer) < 2:  # insertions - deletions = longer; one more pair of them would cost two errors
+            made.append(Counts(words, errors - abs(longer), max(longer, 0), max(-longer, 0)))
+        else:
+            found = kaldi.edit_distance(refs.row(index), hyps.row(index), False)
+            made.append(Counts(words, found["sub"], found["ins"], found["del"]))
+    return made

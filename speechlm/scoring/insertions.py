@@ -37,6 +37,8 @@ REFUSALS = (
 LONGEST_NGRAM = 20
 RUNAWAY_UNITS = 20
 LEAK_UNITS = 4
+FEWEST = 3
+"""Errors that a loop or a refusal needs: fewer of them are slips of the tongue, and most utterances have fewer."""
 
 
 def find_loop(units: Sequence[str]) -> tuple[int, int]:
@@ -56,6 +58,15 @@ def find_loop(units: Sequence[str]) -> tuple[int, int]:
             if times >= (4 if size == 1 else 3) and times * size > best[0] * best[1]:
                 best = (size, times)
     return best
+
+
+def _loops(ref: Sequence[str], hyp: Sequence[str]) -> bool:
+    """Say if the hypothesis repeats far more than the reference does."""
+    size, times = find_loop(hyp)
+    if not times:
+        return False
+    ref_size, ref_times = find_loop(ref)
+    return size * times > 2 * ref_size * ref_times
 
 
 class Classifier:
@@ -85,14 +96,11 @@ class Classifier:
             found.append("over_long")
         if len(hyp) > 2 * len(ref) + RUNAWAY_UNITS:
             found.append("runaway")
-        size, times = find_loop(hyp)
-        if times:
-            ref_size, ref_times = find_loop(ref)
-            if size * times > 2 * ref_size * ref_times:
-                found.append("loop")
+        if errors >= FEWEST and _loops(ref, hyp):
+            found.append("loop")
         if self.grams and self._leaks(ref, hyp):
             found.append("prompt_leak")
-        if errors > 1 and (said := _refusals(hyp_text)) and said > _refusals(ref_text):
+        if errors >= FEWEST and (said := _refusals(hyp_text)) and said > _refusals(ref_text):
             found.append("refusal")
         return found
 

@@ -17,6 +17,8 @@ from speechlm.scoring.significance import Interval
 from speechlm.scoring.wer import Tally, added
 
 SPEAKER_WIDTH, FIELD_WIDTH = 15, 10
+CELL = 80
+"""Widths of cells that are made beforehand."""
 
 
 def centre(text: str, width: int) -> str:
@@ -31,28 +33,38 @@ class PerUtt:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.units = vocabulary.units
         self.correct: list[str] = []  # the cell `C` under each unit
-        self.wrong = {op: [centre(op, width) for width in range(80)] for op in "SDI"}
+        self.wrong = {op: [centre(op, width) for width in range(CELL)] for op in "SDI"}
 
-    def text(self, utt: str, alignment: Alignment, counts: Counts) -> str:
-        """Write the four lines of an utterance."""
+    def text(self, utt: str, ref: list[str], alignment: Alignment) -> tuple[str, Counts]:
+        """Write the four lines of an utterance; give the counts of its alignment with them.
+
+        ref: the units of the reference. One walk over the errors does everything: this is where the time goes.
+        """
         units, correct = self.units, self.correct
         if len(correct) < len(units):
             correct += [centre("C", len(unit)) for unit in units[len(correct) :]]
-        refs = [units[number] for number in alignment.ref]
+        left, right, places = alignment
+        refs = ref.copy() if len(ref) == len(left) else [units[number] for number in left]
         hyps = refs.copy()
-        ops = [correct[number] for number in alignment.ref]
-        for place in alignment.places:
-            right = alignment.hyp[place]
-            ref, hyp = refs[place], units[right]
-            op = "I" if alignment.ref[place] == GAP_ID else "D" if right == GAP_ID else "S"
-            width, room = len(ref), len(hyp)
+        ops = [correct[number] for number in left]
+        insertions = deletions = 0
+        for place in places:
+            op = "S"
+            if left[place] == GAP_ID:
+                op, insertions = "I", insertions + 1
+            elif right[place] == GAP_ID:
+                op, deletions = "D", deletions + 1
+            above, below = refs[place], units[right[place]]
+            width, room = len(above), len(below)
             if width < room:
-                width, refs[place] = room, centre(ref, room)
-            hyps[place] = hyp if room == width else centre(hyp, width)
-            ops[place] = self.wrong[op][width] if width < 80 else centre(op, width)
+                width, refs[place] = room, centre(above, room)
+            hyps[place] = below if room == width else centre(below, width)
+            ops[place] = self.wrong[op][width] if width < CELL else centre(op, width)
+        counts = Counts(len(ref), len(places) - insertions - deletions, insertions, deletions)
         join = "  ".join
-        csid = f"{counts.correct} {counts.substitutions} {counts.insertions} {counts.deletions}"
-        return f"{utt} ref  {join(refs)}\n{utt} hyp  {join(hyps)}\n{utt} op   {join(ops)}\n{utt} #csid {csid}\n"
+        csid = f"{counts.correct} {counts.substitutions} {insertions} {deletions}"
+        text = f"{utt} ref  {join(refs)}\n{utt} hyp  {join(hyps)}\n{utt} op   {join(ops)}\n{utt} #csid {csid}\n"
+        return text, counts
 
 
 def write_per_spk(path: Path, speakers: dict[str, Tally]) -> None:
@@ -104,16 +116,14 @@ class KaldiReports:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, utt: str, speaker: str, ref: list[int], alignment: Alignment) -> None:
-        """Write one utterance, as its alignment counts it."""
-        errors = alignment.errors()
-        counts = split(len(ref), errors)
-        self._lines[0].append(self._format.text(utt, alignment, counts))
+    def add(self, utt: str, speaker: str, ref: list[str], alignment: Alignment) -> None:
+        """Write one utterance, as its alignment counts it; ref: the units of its reference."""
+        text, counts = self._format.text(utt, ref, alignment)
+        self._lines[0].append(text)
         tally = self.speakers.get(speaker)
         if tally is None:
             tally = self.speakers[speaker] = Tally()
         tally.add(counts)
-        self.ops.add(ref, errors)
 
     def texts(self, utt: str, ref: str, hyp: str) -> None:
         """Write what was compared, after normalisation."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from speechlm.io.files import atomic_open
-from speechlm.scoring.align import GAP, GAP_ID, Vocabulary
+from speechlm.scoring.align import GAP, GAP_ID, Alignment, Rows, Vocabulary
 
 OP_NAMES = ("correct", "deletion", "insertion", "substitution")
 WORD_WIDTH = 16
@@ -25,30 +25,31 @@ class Ops:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.units = vocabulary.units
         self.spoken = np.zeros(1024, dtype=np.int64)  # by number of the unit
-        self.fresh_words = array("I")
-        self.fresh_errors = array("Q")  # ref << 32 | hyp
+        self.fresh = array("Q")  # ref << 32 | hyp
         self.errors: list[tuple[np.ndarray, np.ndarray]] = []  # keys and how often, a block at a time
 
-    def add(self, ref: list[int], errors: list[tuple[int, int]]) -> None:
-        """Count one utterance: its reference, and the pairs of its alignment that are errors."""
-        self.fresh_words.extend(ref)
-        self.fresh_errors.extend([a << 32 | b for a, b in errors])
-        if len(self.fresh_words) > EVENTS or len(self.fresh_errors) > EVENTS:
+    def add(self, refs: Rows, alignments: Sequence[Alignment]) -> None:
+        """Count utterances: their references, and the errors of their alignments."""
+        self._make_room()
+        self.spoken += np.bincount(refs.numbers, minlength=len(self.spoken))
+        self.fresh.extend([ref[place] << 32 | hyp[place] for ref, hyp, places in alignments for place in places])
+        if len(self.fresh) > EVENTS:
             self._pack()
 
-    def _pack(self) -> None:
+    def _make_room(self) -> None:
         if len(self.units) > len(self.spoken):
             more = np.zeros(2 * len(self.units) - len(self.spoken), dtype=np.int64)
             self.spoken = np.concatenate([self.spoken, more])
-        self.spoken += np.bincount(np.frombuffer(self.fresh_words, dtype=np.uint32), minlength=len(self.spoken))
-        self.errors.append(np.unique(np.frombuffer(self.fresh_errors, dtype=np.uint64), return_counts=True))
-        self.fresh_words, self.fresh_errors = array("I"), array("Q")
+
+    def _pack(self) -> None:
+        self.errors.append(np.unique(np.frombuffer(self.fresh, dtype=np.uint64), return_counts=True))
+        self.fresh = array("Q")
         if len(self.errors) > 8:
             self.errors = [_merged(self.errors)]
 
     def _errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the keys of all errors and how often each was."""
-        if self.fresh_words or self.fresh_errors or not self.errors:
+        if self.fresh or not self.errors:
             self._pack()
         self.errors = [_merged(self.errors)]
         return self.errors[0]

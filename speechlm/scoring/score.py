@@ -85,11 +85,11 @@ class _Pass:
         """Score some thousand utterances: they are aligned together."""
         refs = [self.units(pair.ref) for pair in pairs]
         hyps = [self.units(pair.hyp or "") for pair in pairs]
-        encode = self.vocabulary.encode
-        ref_ids, hyp_ids = [encode(units) for units in refs], [encode(units) for units in hyps]
-        for pair, ref, hyp, ids, hyp_id, alignment in zip(pairs, refs, hyps, ref_ids, hyp_ids, align(ref_ids, hyp_ids)):
-            counts = count(ids, hyp_id, len(alignment.places))
-            self.reports.add(pair.id, pair.speaker, ids, alignment)
+        ref_ids, hyp_ids = self.vocabulary.encode(refs), self.vocabulary.encode(hyps)
+        alignments = align(ref_ids, hyp_ids)
+        self.reports.ops.add(ref_ids, alignments)
+        for pair, ref, hyp, alignment, counts in zip(pairs, refs, hyps, alignments, count(ref_ids, hyp_ids, alignments)):
+            self.reports.add(pair.id, pair.speaker, ref, alignment)
             missing = pair.hyp is None
             ref_text, hyp_text = " ".join(ref), " ".join(hyp)
             self.reports.texts(pair.id, ref_text, hyp_text)

@@ -81,7 +81,8 @@ class Cluster:
         place = self.folder / (folder or f"call{self.count}")
         place.mkdir(exist_ok=True)
         (place / ".status").unlink(missing_ok=True)
-        command = shlex.join([str(UTILS / PROGRAM[self.kind]), *words])
+        # A shell ignores SIGINT in the background; at a terminal it is not ignored.
+        command = "env --default-signal=INT " + shlex.join([str(UTILS / PROGRAM[self.kind]), *words])
         run = f"(echo $BASHPID >.pid; exec {command}) >.output 2>.errors </dev/null; echo $? >.code; mv .code .status"
         self.send(f"(cd {place} && {{ {run}; }}) &")
         return Call(place)

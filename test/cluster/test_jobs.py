@@ -16,12 +16,19 @@ CONCURRENT = "mkdir running.JOB; ls -d running.* | wc -l > seen.JOB; sleep 1.2; 
 RUN_AGAIN = "echo run; if [ -e saved.JOB ]; then echo finished; else touch saved.JOB; exit 99; fi"
 
 
+def begin_what_runs_out_of_time(cluster):
+    limit = {"slurm": "1", "gridengine": "0:02"}[cluster.kind]
+    call = cluster.begin("--time", limit, "log/x.log", "touch started; sleep 100", folder="time_limit")
+    if cluster.kind == "slurm":  # whose shortest limit is a minute: bring the end forward (it looks every 30 seconds)
+        wait_for((call.folder / "started").exists, "the job to start")
+        cluster.ask(f"scontrol update EndTime=now+1 JobId={call.id}")
+
+
 @pytest.fixture(scope="module", params=["slurm", "gridengine"])
 def cluster(request, tmp_path_factory):
     """A running cluster, on which what takes long has been begun already."""
     cluster = Cluster(request.param, tmp_path_factory.mktemp(request.param))
-    limit = ["--time", "1"] if request.param == "slurm" else ["--time", "0:02"]
-    cluster.begin(*limit, "log/x.log", "touch started; sleep 100", folder="time_limit")
+    begin_what_runs_out_of_time(cluster)
     cluster.begin("JOB=1:2", "log/x.JOB.log", RUN_AGAIN, folder="run_again")
     cluster.begin("JOB=1:2", "log/x.JOB.log", "echo begun; [ JOB != 2 ] || kill -9 0", folder="killed")
     yield cluster
@@ -206,10 +213,6 @@ def test_a_job_that_is_warned_before_its_time_is_up(cluster):
 
 
 def test_time_limit(cluster):
-    folder = cluster.folder / "time_limit"
-    wait_for((folder / "started").exists, "the job to start")
-    if cluster.kind == "slurm":  # whose shortest limit is a minute: bring the end forward (it looks every 30 seconds)
-        cluster.ask(f"scontrol update EndTime=now+1 JobId={Call(folder).id}")
     call = begun(cluster, "time_limit")
     assert call.status == 1
     assert ("code 143, TIMEOUT" if cluster.kind == "slurm" else "limit") in call.errors

@@ -26,9 +26,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SPEECHLM_TRAIN_THREADS": "1"}
 
 
-def run(folder: Path, *arguments: str, code: int = 0, timeout: int = 280) -> str:
-    """Run ./run.sh; give its output. Fails with the output where the exit code is another one."""
-    done = subprocess.run(["./run.sh", *arguments], cwd=folder, env=environment(), text=True, timeout=timeout,
+def run(folder: Path, *arguments: str, code: int = 0, timeout: int = 280, script: str = "run.sh") -> str:
+    """Run ./run.sh, or another script of the recipe; give its output. Fails with the output where the exit code is another one."""
+    done = subprocess.run([f"./{script}", *arguments], cwd=folder, env=environment(), text=True, timeout=timeout,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     logs = (
         ""

@@ -37,7 +37,8 @@ def test_jobs_together_have_every_utterance_once(tmp_path: Path, segments: bool,
     found: dict[str, np.ndarray] = {}
     frames: dict[str, str] = {}
     for job in range(1, num_jobs + 1):
-        assert run("fbank", "--scp_dir", folder, "--out", tmp_path / "f", "--job", job, "--num_jobs", num_jobs, *OPTIONS) == 0
+        place = ["--scp_dir", folder, "--out", tmp_path / "f"]
+        assert run("fbank", *place, "--job", job, "--num_jobs", num_jobs, *OPTIONS) == 0
         share = kaldiio.load_scp(str(tmp_path / "f" / f"fbank_d.{job}.scp"))
         assert not found.keys() & share.keys()
         found.update({utt: share[utt] for utt in share})
@@ -106,7 +107,9 @@ def test_bad_utterances_are_counted_named_and_left_out(
     assert "17 utterances, 7 skipped" in text
 
 
-def test_too_many_bad_utterances_write_nothing(bad_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_many_bad_utterances_write_nothing(
+    bad_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("fbank", "--scp_dir", bad_folder, "--out", tmp_path / "f", *OPTIONS) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "7 of 24 utterances are bad, more than --max_skip_share 0.05: u00, u01, u02, u03, u04, u05, u06" in error
@@ -151,7 +154,8 @@ def test_cmvn_command(tmp_path: Path) -> None:
     total = CmvnStats.load(folder / "cmvn.ark")
     assert total.count == 40 and total.mean() == pytest.approx([0.65] * 3)
     speakers = load_per_speaker(folder / "cmvn_per_spk.ark")
-    assert speakers["a"].mean() == pytest.approx([0.55] * 3) and CmvnStats.load(read_table(folder / "cmvn.scp")["b"]).count == 20
+    assert speakers["a"].mean() == pytest.approx([0.55] * 3)
+    assert CmvnStats.load(read_table(folder / "cmvn.scp")["b"]).count == 20
     (folder / "cmvn.ark").unlink()
     assert run("cmvn", folder, "--out", tmp_path / "other") == 0 and not (folder / "cmvn.ark").exists()
     np.testing.assert_allclose(CmvnStats.load(tmp_path / "other").sums, total.sums)
@@ -200,7 +204,7 @@ def test_commands_start_without_torch(tmp_path: Path) -> None:
     folder = make_dir(tmp_path / "d")
     code = (
         "import sys\nfrom speechlm.bin.main import main\n"
-        f"assert main(['fbank', '--scp_dir', '{folder}', '--out', '{tmp_path}/f', '--rate', '8000', '--num_mels', '20']) == 0\n"
+        f"assert main('fbank --scp_dir {folder} --out {tmp_path}/f --rate 8000 --num_mels 20'.split()) == 0\n"
         f"assert main(['validate_data', '{folder}']) == 0\n"
         "assert not {'torch', 'transformers', 'scipy.signal'} & set(sys.modules)\n"
     )

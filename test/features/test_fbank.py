@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ from speechlm.io.archive import read_ark
 from test.paths import shared
 from test.reference.fbank import slow_fbank
 
-PACKS = {"S0724-BAC009S0724W0121": "zh_aishell1", "cvja38833628": "ja_commonvoice", "cvzh18531674": "zh_commonvoice", "jfk-1961": "en_jfk"}
+PACKS = {
+    "S0724-BAC009S0724W0121": "zh_aishell1",
+    "cvja38833628": "ja_commonvoice",
+    "cvzh18531674": "zh_commonvoice",
+    "jfk-1961": "en_jfk",
+}
 FILES = [
     ("fbank80", {}),
     ("fbank80_nosnip", {"snip_edges": False}),
@@ -113,7 +119,14 @@ def test_equal_to_kaldi_native_fbank(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"snip_edges": False}, {"window": "hamming"}, {"rate": 8000, "num_mels": 40}, {"use_power": False}, {"preemphasis": 0.5}],
+    [
+        {},
+        {"snip_edges": False},
+        {"window": "hamming"},
+        {"rate": 8000, "num_mels": 40},
+        {"use_power": False},
+        {"preemphasis": 0.5},
+    ],
     ids=str,
 )
 def test_equal_to_the_slow_way(options: dict[str, Any]) -> None:
@@ -139,7 +152,12 @@ def test_silence_is_the_floor() -> None:
         np.testing.assert_allclose(fbank(samples), np.log(np.finfo(np.float32).eps), atol=1e-6)
 
 
-@given(st.integers(0, 5000), st.sampled_from([8000, 16000, 11025]), st.booleans(), st.sampled_from([(25.0, 10.0), (20.0, 5.0), (10.0, 10.0), (16.0, 20.0)]))
+@given(
+    st.integers(0, 5000),
+    st.sampled_from([8000, 16000, 11025]),
+    st.booleans(),
+    st.sampled_from([(25.0, 10.0), (20.0, 5.0), (10.0, 10.0), (16.0, 20.0)]),
+)
 @settings(max_examples=80, deadline=None)
 def test_number_of_frames(count: int, rate: int, snip: bool, times: tuple[float, float]) -> None:
     options = {"rate": rate, "snip_edges": snip, "frame_length": times[0], "frame_shift": times[1], "num_mels": 10}
@@ -154,7 +172,8 @@ def test_number_of_frames(count: int, rate: int, snip: bool, times: tuple[float,
 @settings(max_examples=30, deadline=None)
 def test_very_short_audio_is_mirrored_as_often_as_needed(count: int) -> None:
     samples = noise(count)
-    np.testing.assert_allclose(Fbank(snip_edges=False)(samples), slow_fbank(samples, snip_edges=False), atol=5e-3, rtol=0)
+    ours, slow = Fbank(snip_edges=False)(samples), slow_fbank(samples, snip_edges=False)
+    np.testing.assert_allclose(ours, slow, atol=5e-3, rtol=0)
 
 
 @given(st.integers(1, 4), st.integers(0, 3))
@@ -189,6 +208,15 @@ def test_dither() -> None:
     assert np.abs(fbank(noise(16000)) - Fbank()(noise(16000))).max() < 0.5
 
 
+def test_copies_work_alone() -> None:
+    samples = noise(30000)
+    fbank = Fbank(num_mels=40, use_energy=True)
+    expected = fbank(samples)
+    for copied in (copy.deepcopy(fbank), copy.copy(fbank)):  # pickle copies the same way
+        fbank(noise(20000, 9))
+        np.testing.assert_array_equal(copied(samples), expected)
+
+
 def test_facts() -> None:
     fbank = Fbank(rate=8000, num_mels=40, use_energy=True)
     assert (fbank.dim, fbank.seconds_per_frame, fbank.num_frames(8000)) == (41, 0.01, 98)
@@ -220,8 +248,8 @@ def test_no_torch_is_imported(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    modules = "fbank cmvn augment extract"
-    code = f"import sys\nfor m in '{modules}'.split(): __import__('speechlm.features.' + m)\n"
-    code += "for m in 'tables datadir audio archive files recordings checks fix'.split(): __import__('speechlm.io.' + m)\n"
+    features, io = "fbank cmvn augment extract", "tables datadir audio archive files recordings checks fix"
+    code = f"import sys\nfor m in '{features}'.split(): __import__('speechlm.features.' + m)\n"
+    code += f"for m in '{io}'.split(): __import__('speechlm.io.' + m)\n"
     code += "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy.signal')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from speechlm.core.errors import UserError
 from speechlm.io import matrices
 from speechlm.io.archive import ArkWriter, matrix_shape, read_ark, read_matrix, split_location, write_matrix
+from speechlm.io.tables import read_table
 from test.paths import shared
 
 RANDOM = np.random.default_rng(0)
@@ -64,12 +65,15 @@ def test_kaldiio_reads_what_is_written(tmp_path: Path, compress: int) -> None:
     assert list(theirs) == list(rows)
     for key, matrix in rows.items():
         np.testing.assert_allclose(theirs[key], matrix, atol=0.06 if compress else 0)
-        location = dict(line.split() for line in open(tmp_path / "a.scp"))[key]
+        location = read_table(tmp_path / "a.scp")[key]
         np.testing.assert_array_equal(read_matrix(location), theirs[key])
         assert matrix_shape(location) == matrix.shape
 
 
-@given(hnp.arrays(st.sampled_from([np.float32, np.float64]), hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=5)))
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=5)
+
+
+@given(hnp.arrays(st.sampled_from([np.float32, np.float64]), SHAPES))
 @settings(max_examples=80, deadline=None)
 def test_round_trip(matrix: np.ndarray) -> None:
     buffer = io.BytesIO()
@@ -154,6 +158,6 @@ def test_error_leaves_neither_file(tmp_path: Path) -> None:
 
 def test_full_disk(tmp_path: Path) -> None:
     scp = tmp_path / "a.scp"
-    with pytest.raises(UserError, match="/dev/full: cannot be written: no space"), ArkWriter("/dev/full", scp) as writer:
+    with pytest.raises(UserError, match="/dev/full: cannot be written"), ArkWriter("/dev/full", scp) as writer:
         writer.write("u", np.zeros((1000, 80), np.float32))
     assert os.listdir(tmp_path) == []

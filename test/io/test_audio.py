@@ -56,7 +56,7 @@ def sphere(path: Path, coding: str, data: bytes) -> str:
     """A NIST SPHERE file of 1024 bytes of header, 8000 Hz, one channel."""
     size = 2 if coding.lower().startswith("pcm") else 1
     fields = [
-        "sample_count -i %d" % (len(data) // size), f"sample_n_bytes -i {size}", "channel_count -i 1",
+        f"sample_count -i {len(data) // size}", f"sample_n_bytes -i {size}", "channel_count -i 1",
         "sample_rate -i 8000", f"sample_coding -s{len(coding)} {coding}",
     ]  # fmt: skip
     if size == 2:

@@ -33,7 +33,8 @@ def test_seconds_from_table_segments_or_header(tmp_path: Path, segments: bool) -
     (folder / "utt2dur").unlink()
     found = DataDir(folder).seconds()
     assert list(found) == list(known)
-    assert np.allclose(list(found.values()), [0.5, 0.6, 0.7, 0.8]) and np.allclose(list(known.values()), [0.5, 0.6, 0.7, 0.8])
+    for table in (found, known):
+        assert np.allclose(list(table.values()), [0.5, 0.6, 0.7, 0.8])
 
 
 def test_end_of_minus_one_is_the_end(tmp_path: Path) -> None:

@@ -57,16 +57,17 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_full_device_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="/dev/full: cannot be written: no space is left"), atomic_open("/dev/full") as file:
+    what = "/dev/full: cannot be written: no space is left"
+    with pytest.raises(UserError, match=what), atomic_open("/dev/full") as file:
         file.write("x" * 100_000)
 
 
 def test_file_size_limit_leaves_nothing(tmp_path: Path) -> None:
     """The nearest to a full disk that needs no rights: the system itself refuses to write more."""
     path = tmp_path / "big.ark"
-    with largest_file(1000), pytest.raises(UserError, match="big.ark: cannot be written: the file is too large"):
-        with atomic_open(path, "wb") as file:
-            file.write(b"x" * 5000)
+    what = "big.ark: cannot be written: the file is too large"
+    with largest_file(1000), pytest.raises(UserError, match=what), atomic_open(path, "wb") as file:
+        file.write(b"x" * 5000)
     assert os.listdir(tmp_path) == []
 
 
@@ -84,7 +85,7 @@ def test_disk_that_fills_at_the_last_step(tmp_path: Path, code: int, monkeypatch
 def test_reading_errors_of_the_body_are_not_blamed_on_the_file(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError), atomic_open(tmp_path / "a"):
         (tmp_path / "b").write_text("")
-        open(tmp_path / "b" / "c")
+        (tmp_path / "b" / "c").read_text()
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -130,7 +131,8 @@ def test_killed_process_leaves_no_file(tmp_path: Path) -> None:
     """A process that is killed in the middle of writing leaves nothing under the final name."""
     code = (
         "import sys, time\nfrom speechlm.io.files import atomic_open\n"
-        "with atomic_open(sys.argv[1]) as f:\n    f.write('half'); f.flush(); print('ready', flush=True); time.sleep(60)\n"
+        "with atomic_open(sys.argv[1]) as f:\n"
+        "    f.write('half'); f.flush(); print('ready', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"

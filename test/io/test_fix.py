@@ -94,9 +94,12 @@ def test_nothing_is_changed_when_nothing_would_be_left(tmp_path: Path) -> None:
         fix(folder)
 
 
+JUNK = [b"\r\n", b"\n\n", b"b-1 x\n", b"\t", b" ", b"\xe3\x80\x80", b"/"]
+
+
 @given(
     st.sampled_from(["utt2spk", "spk2utt", "text", "wav.scp", "segments", "utt2dur"]),
-    st.one_of(st.binary(max_size=30), st.sampled_from([b"\r\n", b"\n\n", b"b-1 x\n", b"\t", b" ", b"\xe3\x80\x80", b"/"])),
+    st.one_of(st.binary(max_size=30), st.sampled_from(JUNK)),
     st.integers(0, 60),
 )
 @settings(max_examples=80, deadline=None)

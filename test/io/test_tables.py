@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from speechlm.core.errors import UserError
 from speechlm.io.tables import Fault, iter_table, parse_line, read_table, write_table
 
-IDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"], exclude_characters="/\ufeff"), min_size=1)
+SIGNS = st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"], exclude_characters="/\ufeff")
+IDS = st.text(SIGNS, min_size=1)
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
 
 

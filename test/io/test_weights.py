@@ -54,11 +54,14 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_disk_that_takes_no_more(tmp_path: Path) -> None:
     """The system's real refusal, in the library's real words."""
     path = tmp_path / "w.safetensors"
-    with largest_file(10_000), pytest.raises(UserError, match="w.safetensors: cannot be written: the file is too large"):
+    what = "w.safetensors: cannot be written: the file is too large"
+    with largest_file(10_000), pytest.raises(UserError, match=what):
         save_weights(path, {"a": torch.ones(100_000)}, {})
     assert os.listdir(tmp_path) == []
+    os.mkfifo(tmp_path / "pipe")  # the library would put a plain file in its place
     with pytest.raises(UserError, match="not a file"):
-        save_weights("/dev/full", {"a": torch.ones(1)}, {})
+        save_weights(tmp_path / "pipe", {"a": torch.ones(1)}, {})
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_hash(tmp_path: Path) -> None:

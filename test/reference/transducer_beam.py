@@ -7,8 +7,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from speechlm.heads.transducer import TransducerHead
 from speechlm.core.seq import Seq
+from speechlm.heads.transducer import TransducerHead
 
 
 def sequence_log_prob(head: TransducerHead, encoded: Tensor, units: tuple[int, ...]) -> float:

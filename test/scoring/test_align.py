@@ -8,8 +8,16 @@ import kaldialign
 import pytest
 
 from speechlm.scoring import align as module
-from speechlm.scoring.align import Counts, Vocabulary, align, count, split
+from speechlm.scoring.align import Counts, Rows, Vocabulary, count, split
 from test.scoring import slow_align
+
+
+def align(refs: list[list[int]], hyps: list[list[int]]) -> list[module.Alignment]:
+    return module.align(Rows.of(refs), Rows.of(hyps))
+
+
+def counts_of(refs: list[list[int]], hyps: list[list[int]]) -> list[Counts]:
+    return count(Rows.of(refs), Rows.of(hyps), align(refs, hyps))
 
 
 def columns(found) -> list[tuple[int, int]]:
@@ -50,30 +58,30 @@ def test_long_utterances_do_not_overflow() -> None:
 @pytest.mark.parametrize(("words", "longest"), [(2, 6), (5, 15), (500, 20)])
 def test_counts_are_those_of_kaldialign(words: int, longest: int) -> None:
     refs, hyps = sample(1500, words, longest, seed=2)
-    for ref, hyp, found in zip(refs, hyps, align(refs, hyps), strict=True):
+    for ref, hyp, found, counts in zip(refs, hyps, align(refs, hyps), counts_of(refs, hyps), strict=True):
         oracle = kaldialign.edit_distance(ref, hyp)
-        wanted = Counts(len(ref), oracle["sub"], oracle["ins"], oracle["del"])
-        assert count(ref, hyp) == wanted
-        assert count(ref, hyp, len(found.places)) == wanted
-        assert split(len(ref), found.errors()).errors == oracle["total"]
+        assert counts == Counts(len(ref), oracle["sub"], oracle["ins"], oracle["del"]), (ref, hyp)
+        assert split(len(ref), [pair for pair in columns(found) if pair[0] != pair[1]]).errors == oracle["total"]
 
 
 def test_the_two_splits_of_kaldi_differ() -> None:
     ref, hyp = [1, 2], [2, 3]
     [found] = align([ref], [hyp])
-    assert split(2, found.errors()) == Counts(2, 2, 0, 0)  # align-text: two substitutions
-    assert count(ref, hyp, 2) == Counts(2, 0, 1, 1)  # compute-wer: a deletion and an insertion
-    assert count(ref, hyp).correct == 1
+    assert split(2, columns(found)) == Counts(2, 2, 0, 0)  # align-text: two substitutions
+    assert counts_of([ref], [hyp]) == [Counts(2, 0, 1, 1)]  # compute-wer: a deletion and an insertion
+    assert counts_of([ref], [hyp])[0].correct == 1
 
 
 def test_empty_sides() -> None:
     found = align([[], [1, 2], []], [[3], [], []])
     assert [columns(one) for one in found] == [[(0, 3)], [(1, 0), (2, 0)], []]
     assert align([], []) == []
-    assert count([], []) == Counts(0, 0, 0, 0)
+    assert align([[]], [[]])[0].ref == []
+    assert counts_of([[], [1]], [[], []]) == [Counts(0, 0, 0, 0), Counts(1, 0, 0, 1)]
 
 
 def test_vocabulary_gives_numbers_as_words_come() -> None:
     vocabulary = Vocabulary()
-    assert vocabulary.encode(["b", "a", "b"]) == [1, 2, 1]
+    found = vocabulary.encode([["b", "a"], [], ["b"]])
+    assert [found.row(index) for index in range(3)] == [[1, 2], [], [1]]
     assert vocabulary.units == ["'***'", "b", "a"]

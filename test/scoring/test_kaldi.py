@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from speechlm.core.errors import UserError
-from speechlm.scoring.align import Vocabulary
+from speechlm.scoring.align import Alignment, Rows, Vocabulary
 from speechlm.scoring.kaldi import centre, read_per_utt
 from speechlm.scoring.ops import Ops
 from speechlm.scoring.score import Score, Settings, score
@@ -90,14 +90,19 @@ def test_centre_puts_the_odd_blank_left() -> None:
 
 def test_ops_of_many_blocks_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     vocabulary = Vocabulary()
-    ids = vocabulary.encode(["a", "b", "c"])
+    ids = vocabulary.encode([["a", "b", "c"]]).row(0)
     whole, parts = Ops(vocabulary), Ops(vocabulary)
     for number in range(200):
         ref = [ids[number % 3], ids[number % 2]]
-        errors = [(ids[number % 3], 0)] if number % 5 == 0 else [(0, ids[1])] if number % 7 == 0 else []
-        whole.add(ref, errors)
+        left, right = ref.copy(), ref.copy()
+        if number % 5 == 0:
+            right[0] = 0
+        elif number % 7 == 0:
+            left, right = [0, *left], [ids[1], *right]
+        found = Alignment(left, right, [0] if left != right else [])
+        whole.add(Rows.of([ref]), [found])
         monkeypatch.setattr("speechlm.scoring.ops.EVENTS", 3)
-        parts.add(ref, errors)
+        parts.add(Rows.of([ref]), [found])
         monkeypatch.undo()
     assert list(whole.rows()) == list(parts.rows())
     assert sum(much for op, _, _, much in whole.rows() if op in ("correct", "deletion")) == 400

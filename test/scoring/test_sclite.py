@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from speechlm.scoring import sclite
-from speechlm.scoring.align import Vocabulary, count
+from speechlm.scoring.align import Counts, Vocabulary, align, count
 from speechlm.scoring.sclite import TrnWriter, escape, find_sclite, report
 from speechlm.scoring.spkr_table import summary_tables
 from speechlm.scoring.wer import Tally
@@ -31,13 +31,18 @@ def read_trn(path: Path) -> dict[str, list[str]]:
     return {place.rstrip(")"): words.split() for words, _, place in rows}
 
 
+def counts_of(vocabulary: Vocabulary, refs: list[list[str]], hyps: list[list[str]]) -> list[Counts]:
+    ref_ids, hyp_ids = vocabulary.encode(refs), vocabulary.encode(hyps)
+    return count(ref_ids, hyp_ids, align(ref_ids, hyp_ids))
+
+
 def tallies(ref: Path, hyp: Path) -> dict[str, Tally]:
-    vocabulary, made = Vocabulary(), {}
-    hyps = read_trn(hyp)
-    for place, words in read_trn(ref).items():
-        if place in hyps:
-            counts = count(vocabulary.encode(words), vocabulary.encode(hyps[place]))
-            made.setdefault(place.partition("-")[0].lower(), Tally()).add(counts)
+    made: dict[str, Tally] = {}
+    refs, hyps = read_trn(ref), read_trn(hyp)
+    both = [place for place in refs if place in hyps]
+    counts = counts_of(Vocabulary(), [refs[place] for place in both], [hyps[place] for place in both])
+    for place, one in zip(both, counts):
+        made.setdefault(place.partition("-")[0].lower(), Tally()).add(one)
     return made
 
 
@@ -57,7 +62,7 @@ def test_counts_of_every_utterance_are_sclites() -> None:
         if line.startswith("id: ("):
             place = line.strip()[5:-1]
         elif line.startswith("Scores:"):
-            found = count(vocabulary.encode(refs[place]), vocabulary.encode(hyps[place]))
+            [found] = counts_of(vocabulary, [refs[place]], [hyps[place]])
             ours = [found.correct, found.substitutions, found.deletions, found.insertions]
             assert ours == list(map(int, line.split()[-4:])), place
             checked += 1
@@ -78,10 +83,10 @@ class Writer:
         self.folder, self.vocabulary = folder, Vocabulary()
 
     def write(self, rows: list[tuple[str, str, str, str]]) -> dict[str, Tally]:
-        encode = self.vocabulary.encode
+        counts = counts_of(self.vocabulary, [row[2].split() for row in rows], [row[3].split() for row in rows])
         with TrnWriter(self.folder, self.vocabulary.units) as trn:
-            for utt, speaker, ref, hyp in rows:
-                trn.add(utt, speaker, ref, hyp, count(encode(ref.split()), encode(hyp.split())))
+            for row, one in zip(rows, counts):
+                trn.add(*row, one)
             trn.flush()
         return trn.speakers
 

@@ -261,6 +261,13 @@ def test_a_signal_ends_the_jobs_and_what_they_started(tmp_path, sig, code):
         assert "goes on" not in text.split("#\n", 1)[1]
 
 
+def test_under_nohup_a_hangup_ends_nothing(tmp_path):
+    call = ["nohup", UTILS / "run.pl", "log/x.log", "touch ready; sleep 1; echo end"]
+    status, output = interrupt(*call, cwd=tmp_path, when=[tmp_path / "ready"], sig=1)
+    assert status == 0, output
+    assert body(tmp_path / "log/x.log") == "end"
+
+
 def test_a_second_ctrl_c_kills_a_job_that_does_not_stop(tmp_path):
     command = "trap '' TERM; echo $BASHPID > pid; while :; do sleep 1; done"
     began = time.monotonic()

@@ -63,7 +63,6 @@ def test_known_and_leaking_sentences_are_not_chosen_and_too_little_text_is_told(
 
 
 def test_fingerprints_never_change() -> None:
-    assert fingerprint("今天天气很好") == 0x0 + fingerprint("今天天气很好") and fingerprint("a") != fingerprint("b")
     assert fingerprint("") == int.from_bytes(bytes.fromhex("e4a6a0577479b2b4"), "little")
 
 

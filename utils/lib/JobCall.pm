@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use JobConfig 'read_config';
 
-our @EXPORT_OK = qw(read_call command_of log_of seconds_of);
+our @EXPORT_OK = qw(read_call command_of log_of quoted seconds_of);
 
 my $usage = <<'END';
 Usage: %s [options] [JOB=FIRST:LAST] LOG COMMAND...
@@ -17,7 +17,7 @@ that runs the job; a single word is a whole shell command: %s LOG 'sort a | uniq
   --num-threads N      threads of one job (default 1 if there are several jobs)
   --mem SIZE           memory of one job, such as 4G
   --gpu N              GPUs of one job
-  --time LIMIT         stop a job after MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS or DAYS-HOURS[:MINUTES[:SECONDS]]
+  --time LIMIT         stop a job after MINUTES, M:S, H:M:S or DAYS-HOURS[:M[:S]]
   --max-jobs-run N     jobs at the same time
   --skip-done true     leave out jobs whose log tells of the same command and ends with code 0
   --start-timeout N    give up if no job has started after N seconds (default 0: wait for ever)
@@ -28,7 +28,7 @@ my %rule = (
     num_threads   => [qr/^[1-9]\d*$/,          'a whole number from 1'],
     mem           => [qr/^\d+(\.\d+)?[KMGT]?$/i, 'a size such as 4G'],
     gpu           => [qr/^\d+$/,               'a whole number'],
-    time          => [qr/^(\d+|\d+:\d+|\d+:\d+:\d+|\d+-\d+(:\d+){0,2})$/, 'MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS or DAYS-HOURS'],
+    time          => [qr/^(\d+-)?\d+(:\d+){0,2}$/, 'MINUTES, M:S, H:M:S or DAYS-HOURS[:M[:S]]'],
     max_jobs_run  => [qr/^[1-9]\d*$/,          'a whole number from 1'],
     skip_done     => [qr/^(true|false)$/,      'true or false'],
     start_timeout => [qr/^\d+$/,               'a whole number of seconds'],
@@ -65,10 +65,10 @@ sub read_call {
     my $config = read_config($file, $asked, $default->{text});
     my %options = (%{ $config->{default} }, %given);
     check($_, $options{$_}, $native ? $config : {}, $program) for sort keys %options;
-    my $call = { program => $program, config => $config, options => \%options, native => \@native, name => $name,
-        jobs => $name ? \@jobs : [1], log => $log, command => @command == 1 ? $command[0] : join ' ', map { quote($_) } @command };
-    $call->{command} =~ s/\s+\z//;
-    return $call;
+    my $command = @command == 1 ? $command[0] : join ' ', map { shell_word($_) } @command;
+    $command =~ s/\s+\z//;
+    return { program => $program, config => $config, options => \%options, native => \@native,
+        name => $name, jobs => $name ? \@jobs : [1], log => $log, command => $command };
 }
 
 # Asked for, the usage is the output; otherwise it is a fault.
@@ -92,11 +92,17 @@ sub check {
     else { die "$spelt: no such option; see $program --help\n" unless $config->{option}{$name} }
 }
 
-# One word of the command for the shell. In an assignment NAME=VALUE only the value may be quoted.
-sub quote {
+# One word of the command for the shell, to which lone operators and redirections are left.
+sub shell_word {
     my ($word) = @_;
     return $word if $word =~ /^(?:\|\|?|\|&|&&?|;|\(|\)|\{|\}|!|<|\d*>>?|\d*>&\d+)$/;
-    return $1 . quote($2) if $word =~ /^((?:\d*|&)>>?)([^>&=].*)$/s;
+    return $1 . quoted($2) if $word =~ /^((?:\d*|&)>>?)([^>&=].*)$/s;
+    return quoted($word);
+}
+
+# A word that the shell takes as it is. In an assignment NAME=VALUE only the value may be quoted.
+sub quoted {
+    my ($word) = @_;
     return $word if $word =~ m{^[\w@%+=:,./^-]+$}a;
     my ($start, $rest) = $word =~ /^([A-Za-z_]\w*=)?(.*)$/sa;
     $rest =~ s/'/'\\''/g;

@@ -29,7 +29,8 @@ sub jobs_to_run {
     my @jobs = @{ $call->{jobs} };
     return @jobs if ($call->{options}{skip_done} // 'false') eq 'false';
     my @left = grep { !is_done($call, $_) } @jobs;
-    say($call, @jobs - @left . ' of ' . @jobs . ' jobs skipped, their logs (' . stars($call) . ') say that they are done') if @left < @jobs;
+    my ($skipped, $all) = (@jobs - @left, scalar @jobs);
+    say($call, "$skipped of $all jobs skipped, their logs (" . stars($call) . ') say that they are done') if $skipped;
     return @left;
 }
 
@@ -51,7 +52,8 @@ sub stars { my ($call) = @_; return log_of($call, '*') }
 sub progress {
     my ($call, $ended, $failed, $all) = @_;
     return unless -t STDERR && $all > 1;
-    print STDERR "\r\e[K$call->{program}: $ended / $all jobs ended" . ($failed ? ", $failed failed" : '') . ', logs are ' . stars($call);
+    my $bad = $failed ? ", $failed failed" : '';
+    print STDERR "\r\e[K$call->{program}: $ended / $all jobs ended$bad, logs are " . stars($call);
     print STDERR "\r\e[K" if $ended == $all;
 }
 
@@ -86,12 +88,13 @@ sub report {
     my @jobs = sort { $a <=> $b } keys %$failed;
     return 0 unless @jobs;
     my $log = log_of($call, $jobs[0]);
-    say($call, $call->{name} ? @jobs . " / $all failed, log is in " . stars($call) : "job failed ($failed->{$jobs[0]}), log is in $log");
     if ($call->{name}) {
-        my %jobs_of;
+        my %jobs_of;    # why => jobs
         push @{ $jobs_of{ $failed->{$_} } }, $_ for @jobs;
-        say($call, 'failed jobs: ' . join '; ', map { ranges(@{ $jobs_of{$_} }) . " ($_)" } sort { $jobs_of{$a}[0] <=> $jobs_of{$b}[0] } keys %jobs_of);
-    }
+        my @reasons = sort { $jobs_of{$a}[0] <=> $jobs_of{$b}[0] } keys %jobs_of;
+        say($call, @jobs . " / $all failed, log is in " . stars($call));
+        say($call, 'failed jobs: ' . join '; ', map { ranges(@{ $jobs_of{$_} }) . " ($_)" } @reasons);
+    } else { say($call, "job failed ($failed->{$jobs[0]}), log is in $log") }
     show_end($call, $log);
     note_for_stages(map { log_of($call, $_) } @jobs);
     return 1;

@@ -2,14 +2,17 @@
 #
 # The scheduler is asked only whether the jobs still exist, seldom: waiting costs it nothing, and a job that vanished
 # (killed, cancelled, a dead node) or can never start does not make the call hang. A scheduler is a hash of
-#   kind                      its name for job.pl
+#   title, kind               its name for messages and for job.pl
+#   own                       options that need no line in the configuration
+#   names(title, log)      -> words that give the job its name and its log, and make it print the id
 #   array(count, at_once)  -> words that make an array of tasks 1..count
 #   task                      the shell's expression for the number of the task
 #   submit_id(output)      -> the id in what the submission printed
-#   states(id)             -> {task => [state, reason]} of tasks that are waiting or running; undef if it does not answer
+#   states(id)             -> {task => [state, reason]} of tasks that wait or run; undef if it does not answer
 #   fates(id)              -> {task => what the scheduler says of an ended task}
 #   why_waiting(id)        -> why it has not started
 #   cancel                    words that cancel, before the id
+#   task_mark                 what stands between the id and the number of a task
 package JobQueue;
 use strict;
 use warnings;
@@ -21,7 +24,7 @@ use File::Temp 'tempdir';
 use File::Path 'remove_tree';
 use JobConfig 'submit_words';
 use JobLog qw(end_log jobs_to_run make_log_dirs progress report say);
-use JobCall 'log_of';
+use JobCall qw(log_of quoted);
 
 our @EXPORT_OK = qw(run_on_queue ask);
 
@@ -46,12 +49,17 @@ sub run_on_queue {
     my @jobs = jobs_to_run($call) or return 0;
     my @words = (submit_words($call->{config}, shown_options($call), $scheduler->{own}), @{ $call->{native} });
     make_log_dirs($call, @jobs);
-    $SIG{$_} = sub { $stopped //= shift } for qw(INT TERM HUP);
-    my $queue = { call => $call, scheduler => $scheduler, jobs => \@jobs, all => $all, failed => {}, missing => {}, left => { map { $_ + 1 => $jobs[$_] } 0 .. $#jobs } };
+    # What is ignored stays so: under nohup, or in the background of a script.
+    $SIG{$_} = sub { $stopped //= shift } for grep { ($SIG{$_} // '') ne 'IGNORE' } qw(INT TERM HUP);
+    my $queue = { call => $call, scheduler => $scheduler, jobs => \@jobs, all => $all, failed => {}, missing => {} };
+    $queue->{left} = { map { $_ + 1 => $jobs[$_] } 0 .. $#jobs };    # task => job
     $queue->{dir} = make_dir($call, $jobs[0]);
     push @words, $scheduler->{array}->(scalar @jobs, $call->{options}{max_jobs_run}) if $call->{name};
     submit($queue, @words);
-    wait_for_jobs($queue);
+    if (!eval { wait_for_jobs($queue); 1 }) {
+        ask(@{ $scheduler->{cancel} }, $queue->{id});
+        die $@;
+    }
     name_fates($queue) if %{ $queue->{failed} };
     my $code = report($call, $queue->{failed}, $all);
     $code ? show_scheduler_log($queue) : remove_tree($queue->{dir});
@@ -113,7 +121,7 @@ sub submit {
 sub print_words {
     my ($file, @words) = @_;
     open my $output, '>', $file or die "$file: $!\n";
-    print $output join(' ', map { JobCall::quote($_) } @words), "\n";
+    print $output join(' ', map { quoted($_) } @words), "\n";
     close $output or die "$file: $!\n";
 }
 
@@ -122,7 +130,9 @@ sub script {
     my ($queue) = @_;
     my $call    = $queue->{call};
     my $threads = $call->{options}{num_threads} // ($queue->{all} > 1 ? '"${OMP_NUM_THREADS:-1}"' : '-');
-    my ($name, $log, $command, $cwd, $dir, $lib) = map { JobCall::quote($_) } $call->{name} // '', @$call{qw(log command)}, getcwd(), $queue->{dir}, $INC{'JobQueue.pm'} =~ s{/[^/]*$}{}r;
+    my $lib = quoted(dirname($INC{'JobQueue.pm'}));
+    my ($name, $log, $command) = map { quoted($_ // '') } @$call{qw(name log command)};
+    my ($cwd, $dir) = map { quoted($_) } getcwd(), $queue->{dir};
     return <<"END";
 #!/bin/bash
 cd $cwd || exit 1
@@ -180,7 +190,8 @@ sub end_task {
     delete $queue->{missing}{$task};
     $queue->{failed}{$job} = $why if defined $why;
     $queue->{task_of}{$job} = $task;
-    progress($queue->{call}, $queue->{all} - keys %{ $queue->{left} }, scalar keys %{ $queue->{failed} }, $queue->{all});
+    my ($left, $failed, $all) = (scalar keys %{ $queue->{left} }, scalar keys %{ $queue->{failed} }, $queue->{all});
+    progress($queue->{call}, $all - $left, $failed, $all);
 }
 
 # Ask the scheduler whether the jobs are still there, and whether they will start.
@@ -190,12 +201,18 @@ sub check_jobs {
     if (open my $file, '>', "$queue->{dir}/status/.look") { close $file; unlink "$queue->{dir}/status/.look" }
     my $states = $queue->{scheduler}{states}->($queue->{id});
     read_status($queue);
-    return unless $states;
+    if (!$states) {
+        my $text = "$queue->{scheduler}{title} does not answer; waiting on for job $queue->{id}";
+        say($queue->{call}, $text) if ++$queue->{silent} == 3;
+        return;
+    }
+    $queue->{silent} = 0;
     for my $task (sort { $a <=> $b } keys %{ $queue->{left} }) {
         my ($state, $reason) = @{ $states->{$task} // [] };
         if (!defined $state) { lose_task($queue, $task) }
         elsif ($state eq 'stuck') {
-            ask(@{ $queue->{scheduler}{cancel} }, $queue->{id} . $queue->{scheduler}{task_suffix}->($queue->{call}{name} ? $task : undef));
+            my $suffix = $queue->{call}{name} ? $queue->{scheduler}{task_mark} . $task : '';
+            ask(@{ $queue->{scheduler}{cancel} }, $queue->{id} . $suffix);
             lose_task($queue, $task, $reason);
         }
         else { delete $queue->{missing}{$task} }
@@ -225,7 +242,8 @@ sub check_start {
     my $reason = $queue->{scheduler}{why_waiting}->($queue->{id}) || 'no reason given';
     if ($over) {
         ask(@{ $queue->{scheduler}{cancel} }, $queue->{id});
-        fail($queue, "job $queue->{id} has not started within $limit seconds and was cancelled; $queue->{scheduler}{title} says: $reason");
+        my $text = "job $queue->{id} has not started within $limit seconds and was cancelled";
+        fail($queue, "$text; $queue->{scheduler}{title} says: $reason");
     }
     return if $reason eq ($queue->{told} // '');
     say($queue->{call}, "job $queue->{id} has not started yet; $queue->{scheduler}{title} says: $reason");

@@ -93,7 +93,8 @@ sub finish {
         append('# To be run again (code 99) at ' . date_of(time) . ", elapsed time $seconds seconds\n");
         exit 99 if $where eq 'gridengine' || requeue();
     }
-    append("# Accounting: time=$seconds threads=" . ($threads eq '-' ? 1 : $threads) . "\n" . end_line($code, $seconds));
+    my $used = $threads eq '-' ? 1 : $threads;
+    append("# Accounting: time=$seconds threads=$used\n" . end_line($code, $seconds));
     tell_status('end', $code);
     # To GridEngine 99 means "run again" and 100 "keep in the queue for ever".
     exit($where eq 'gridengine' && $code ? 1 : $code);
@@ -113,7 +114,8 @@ sub append {
 # Tell Slurm to run this task again; it ends this run with SIGTERM.
 sub requeue {
     $SIG{TERM} = 'IGNORE';
-    my $id = defined $ENV{SLURM_ARRAY_JOB_ID} ? "$ENV{SLURM_ARRAY_JOB_ID}_$ENV{SLURM_ARRAY_TASK_ID}" : $ENV{SLURM_JOB_ID};
+    my ($id, $array) = @ENV{qw(SLURM_JOB_ID SLURM_ARRAY_JOB_ID)};
+    $id = "${array}_$ENV{SLURM_ARRAY_TASK_ID}" if defined $array;
     open STDOUT, '>>', $log;
     open STDERR, '>&', \*STDOUT;
     return system('scontrol', 'requeue', $id) == 0;

@@ -24,5 +24,6 @@ for data in "$@"; do
   # shellcheck disable=SC2086 # options are words
   $cmd --gpu "$ngpu" JOB=1:"$jobs" "$out/log/decode.JOB.log" \
     speechlm decode --exp "$exp" --data "$data" --out "$out" --job JOB --num_jobs "$jobs" $options
-  speechlm decode --exp "$exp" --data "$data" --out "$out" --merge "$jobs"
+  # shellcheck disable=SC2086
+  speechlm decode --exp "$exp" --data "$data" --out "$out" --merge "$jobs" $options
 done

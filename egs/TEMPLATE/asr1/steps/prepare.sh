@@ -19,6 +19,6 @@ fi
 rm -f "$data/.prepared"
 speechlm prepare "$corpus" --data "$data" "$@"
 for set in "$data"/*/; do
-  [ -f "$set/wav.scp" ] && utils/validate_data_dir.sh --no-feats "${set%/}"
+  [[ -f $set/wav.scp && $set != */nonspeech* ]] && utils/validate_data_dir.sh --no-feats "${set%/}"
 done
 printf '%s\n' "$wanted" > "$data/.prepared"

@@ -23,7 +23,9 @@ for exp in "$@"; do
     set=$(basename "$out")
     set=${set#decode_}
     while [ ! -d "$data/$set" ] && [ "$set" != "${set%_*}" ]; do set=${set%_*}; done
-    speechlm score --ref "$data/$set/$ref" --hyp "$out/text" --utt2spk "$data/$set/utt2spk" \
+    glm=()
+    [ ! -f "$data/$set/glm_plain" ] || glm=(--glm "$data/$set/glm_plain")
+    speechlm score ${glm[@]+"${glm[@]}"} --ref "$data/$set/$ref" --hyp "$out/text" --utt2spk "$data/$set/utt2spk" \
       --out "$out" --unit "$unit" --language "$language" > "$out/score.log"
   done
   if [ "$page" = true ]; then speechlm report "$exp" --data "$data"; fi
