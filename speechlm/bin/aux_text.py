@@ -67,9 +67,7 @@ def _write(place: Path, texts: Iterable[str]) -> int:
     return count
 
 
-def _report(
-    args: argparse.Namespace, place: Path, own: Leakage, auxiliary: Auxiliary, counts: dict[str, int]
-) -> None:
+def _report(args: argparse.Namespace, place: Path, own: Leakage, auxiliary: Auxiliary, counts: dict[str, int]) -> None:
     """Write `leakage.json` and tell it in the log."""
     import json
     import logging

@@ -45,12 +45,12 @@ class MiniCorpus(Corpus):
         folder: Path,
         *,
         seed: int = 1,
-        num_train: int = 1800,
+        num_train: int = 3200,
         num_dev: int = 100,
         num_test: int = 200,
         text_file: str | None = None,
         language: Literal["zh", "en", "ja"] = "zh",
-        noise: float = 0.7,
+        noise: float = 0.5,
         nj: int = 0,
     ) -> None:
         super().__init__(folder)

@@ -25,13 +25,17 @@ class ReazonspeechCorpus(Corpus):
     def utterances(self, split: str) -> Iterator[Utterance]:
         """List the clips of a size."""
         self.check_split(split, SIZES)
-        table = next((p for p in self._places(f"{split}.tsv", "tsv") if p.exists()), self.folder / "tsv" / f"{split}.tsv")
+        table = next(
+            (p for p in self._places(f"{split}.tsv", "tsv") if p.exists()), self.folder / "tsv" / f"{split}.tsv"
+        )
         self.need(table)
         with open(table, encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 name, mark, text = line.rstrip("\r\n").partition("\t")
                 if not mark or not name.endswith(".flac"):
-                    raise UserError(f"{table}:{number}: must be 'name.flac', a tab and the transcript, is '{line[:80].strip()}'")
+                    raise UserError(
+                        f"{table}:{number}: must be 'name.flac', a tab and the transcript, is '{line[:80].strip()}'"
+                    )
                 audio = next((place for place in self._places(name, "data") if place.exists()), None)
                 if not text.strip():
                     self.drop("without transcript")

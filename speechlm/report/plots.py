@@ -29,7 +29,9 @@ def plot_curves(metrics_path: Path | str, out_png: Path | str) -> bool:
 
     columns = min(2, len(charts))
     height = -(-len(charts) // columns)
-    figure = Figure(figsize=(5.2 * columns, 2.9 * height), dpi=110, layout="constrained")
+    wide, high = 5.2 * columns, 2.9 * height
+    figure = Figure(figsize=(wide, high), dpi=110)
+    figure.subplots_adjust(0.6 / wide, 0.5 / high, 1 - 0.2 / wide, 1 - 0.3 / high, wspace=0.17, hspace=0.42)
     FigureCanvasAgg(figure)
     for place, chart in enumerate(charts, start=1):
         _draw(figure.add_subplot(height, columns, place), chart)

@@ -57,8 +57,8 @@ def rows_of(facts: Facts) -> dict[str, Row]:
     alike = score.get("homophones")
     error: Row = {
         "unit": score["unit"],
-        "error %": _number(score["rate"]),
-        "95 % interval": UNKNOWN if low is None else f"{low:.2f} - {high:.2f}",
+        "error %": _number(score["rate"]) if score["words"] else "-",
+        "95 % interval": "-" if low is None else f"{low:.2f} - {high:.2f}",
         "sub": str(score["substitutions"]),
         "del": str(score["deletions"]),
         "ins": str(score["insertions"]),
@@ -73,7 +73,7 @@ def rows_of(facts: Facts) -> dict[str, Row]:
         "commit": score.get("commit") or UNKNOWN,
     }
     unspoken: Row = {
-        "ins % on speech": _number(apart["speech_insertion_rate"]),
+        "ins % on speech": _number(apart["speech_insertion_rate"]) if score["words"] else "-",
         "loop": str(classes["loop"]),
         "refusal": str(classes["refusal"]),
         "prompt leak": str(classes["prompt_leak"]),

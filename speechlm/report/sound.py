@@ -46,7 +46,7 @@ def spectrogram(samples: np.ndarray) -> np.ndarray:
     power = power[:, 1:].reshape(len(power), BINS, -1).mean(axis=2)
     wide = -(-len(power) // COLUMNS)
     power = np.add.reduceat(power, np.arange(0, len(power), wide), axis=0) / wide
-    level = 10 * np.log10(power + 1e-10)
+    level = 10 * np.log10(power + 1e-12)
     top = max(float(level.max()), -40.0)  # a silent recording stays dark
     scaled = np.clip((level - (top - RANGE_DB)) / RANGE_DB, 0, 1)
     return (255 * scaled).astype(np.uint8).T[::-1]

@@ -19,7 +19,7 @@ from speechlm.scoring.wer import Tally
 LOGGER = logging.getLogger(__name__)
 LIMIT = 50_000
 """Utterances above which sclite is not run: it holds everything in memory, a million would need tens of GB."""
-TIMEOUT = 1800.0
+TIMEOUT = 600.0
 
 # `@` alone is sclite's empty word, `{ a / b }` a choice, `;;` and `**` at the start of a line a comment, `\` an escape,
 # `(x)` optional. Written as %40, %7B ... they are ordinary characters; `%` itself too, so that nothing falls together.

@@ -83,7 +83,9 @@ class Leakage:
         told = [f"{n} are a sentence of {name}" for name, n in sorted(self.exact.items())]
         told += [f"{n} share a run with {name}" for name, n in sorted(self.ngram.items())]
         share = 100 * self.leaking / max(1, self.sentences)
-        return f"{self.leaking} of {self.sentences} sentences leak ({share:.2f} %){': ' if told else ''}{', '.join(told)}"
+        return (
+            f"{self.leaking} of {self.sentences} sentences leak ({share:.2f} %){': ' if told else ''}{', '.join(told)}"
+        )
 
 
 def fingerprint(text: str) -> int:

@@ -23,7 +23,9 @@ def test_noise_differs_by_epoch_and_is_the_same_again(tmp_path: Path) -> None:
     units = PinyinTokenizer.build([TEXT], noise_units=True)
     write_table(tmp_path / "text", {"u1": TEXT})
     write_table(tmp_path / "utt2spk", {"u1": "u1"})
-    data = SpeechDataset(tmp_path, source="pinyin", encode_source=units.encode, encode_noisy=noise_on(units, RATES), language="zh")
+    data = SpeechDataset(
+        tmp_path, source="pinyin", encode_source=units.encode, encode_noisy=noise_on(units, RATES), language="zh"
+    )
     first, again, other = (data.read(0, epoch).speech for epoch in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert len(first) == len(other) == len(TEXT) and not np.array_equal(first, units.encode(TEXT))

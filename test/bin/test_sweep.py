@@ -132,11 +132,13 @@ def test_mean_spread_interval_and_comparison(tmp_path: Path) -> None:
     """10 words; base: 2 and 4 errors (20 %, 40 %); ours: 1, 2 and 3 (10, 20, 30 %): a third fewer."""
     base = [{**REFS, "u1": "a b"}, {**REFS, "u1": ""}]
     ours = [{**REFS, "u1": "a b c"}, {**REFS, "u1": "x x c d"}, {**REFS, "u3": "a"}]
+    base_folders = [scored(tmp_path / f"base{i}/decode_dev", hyps) for i, hyps in enumerate(base)]
+    our_folders = [scored(tmp_path / f"ours{i}/decode_dev", hyps) for i, hyps in enumerate(ours)]
     lines = [
-        Line("base", {}, "dev", "conf/a.yaml", True, [scored(tmp_path / f"base{i}/decode_dev", h) for i, h in enumerate(base)], [1, 2]),
-        Line("ours", {}, "dev", "conf/b.yaml", False, [scored(tmp_path / f"ours{i}/decode_dev", h) for i, h in enumerate(ours)], [1, 2, 3, 4]),
+        Line("base", {}, "dev", "conf/a.yaml", True, base_folders, [1, 2]),
+        Line("ours", {}, "dev", "conf/b.yaml", False, our_folders, [1, 2, 3, 4]),
         Line("to come", {}, "dev", "conf/b.yaml", False, [], [1]),
-    ]  # fmt: skip
+    ]
     (tmp_path / "ours0/model.json").write_text('{"trained": 1234, "total": 5678901}')
     page = tmp_path / "RESULTS.md"
     page.write_text("# Mine\n\nA remark.\n")

@@ -13,7 +13,11 @@ from test.corpora.miniature import sound, write
 
 @pytest.mark.parametrize(("tables", "clips"), [("tsv", "data"), (".", ".")])
 def test_clips_with_transcripts_are_listed_and_the_rest_is_counted(tmp_path: Path, tables: str, clips: str) -> None:
-    lines = ["000/0a1.flac\tきょうのニュースをお伝えします。", "001/0b2.flac\t", "001/0c3.flac\tありがとうございました。"]
+    lines = [
+        "000/0a1.flac\tきょうのニュースをお伝えします。",
+        "001/0b2.flac\t",
+        "001/0c3.flac\tありがとうございました。",
+    ]
     write(tmp_path / "r" / tables / "tiny.tsv", *lines)
     for name in ("000/0a1", "001/0b2"):
         sound(tmp_path / "r" / clips / f"{name}.flac")

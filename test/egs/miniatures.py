@@ -16,12 +16,13 @@ TEXTS = ROOT.parent / "shared" / "data" / "text_corpora"
 """Real transcripts; where they are not there, the sentences below stand in."""
 
 ZH = (
-    "广州市房地产中介协会分析", "相比于其他一线城市", "而在股市大幅震荡的环境下", "甚至出现交易几乎停滞的情况", "一二线城市虽然也处于调整中",
-    "但因为聚集了过多公共资源", "为了规避三四线城市明显过剩的市场风险", "标杆房企必然调整市场战略",
+    "广州市房地产中介协会分析", "相比于其他一线城市", "而在股市大幅震荡的环境下", "甚至出现交易几乎停滞的情况",
+    "一二线城市虽然也处于调整中", "但因为聚集了过多公共资源", "为了规避三四线城市明显过剩的市场风险", "标杆房企必然调整市场战略",
 )  # fmt: skip
 EN = (
-    "MISTER QUILTER IS THE APOSTLE OF THE MIDDLE CLASSES", "NOR IS MISTER QUILTER'S MANNER LESS INTERESTING", "AS I APPROACHED THE CITY",
-    "HE HOPED THERE WOULD BE STEW FOR DINNER", "STUFF IT INTO YOU HIS BELLY COUNSELLED HIM", "THERE'S IRON THEY SAY IN ALL OUR BLOOD",
+    "MISTER QUILTER IS THE APOSTLE OF THE MIDDLE CLASSES", "NOR IS MISTER QUILTER'S MANNER LESS INTERESTING",
+    "AS I APPROACHED THE CITY", "HE HOPED THERE WOULD BE STEW FOR DINNER", "STUFF IT INTO YOU HIS BELLY COUNSELLED HIM",
+    "THERE'S IRON THEY SAY IN ALL OUR BLOOD",
 )  # fmt: skip
 
 AISHELL = {"train": {"S0002": 5, "S0003": 4}, "dev": {"S0724": 2}, "test": {"S0764": 2, "S0765": 1}}

@@ -2,17 +2,20 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from speechlm.models.build import Facts, build_model
 from speechlm.options import read_experiment
 from speechlm.training.weights import count_parameters, load_trained
 from test.egs import miniatures
-from test.egs.recipe import ROOT, copy_recipe, run
+from test.egs.recipe import ROOT, copy_recipe, environment, run
 from test.families.checkpoints import tiny_checkpoint
 
 CONFS = ROOT / "egs/aishell/asr1/conf"
@@ -20,7 +23,7 @@ STEPS = (
     "--optim.steps 2 --train.valid_every 2 --optim.warmup 1 --train.log_every 1 --train.average 1 --train.trial false "
     "--train.tensorboard false --train.precision fp32 --data.workers 0 --data.batch_seconds 20"
 )
-ALL = "conv_ctc plm_ctc_random_frozen plm_ctc_frozen plm_ctc_random_full plm_ctc_full plm_ctc_lora conformer_ctc".split()
+ALL = ["conv_ctc", "plm_ctc_random_frozen", "plm_ctc_frozen", "plm_ctc_random_full", "plm_ctc_full", "plm_ctc_lora", "conformer_ctc"]
 FORM_B = ["plm_on_encoder_frozen", "plm_on_encoder_full"]
 
 
@@ -33,8 +36,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(recipe: Path, confs: list[str], stop: int = 6) -> list[str]:
     corpus = recipe.parents[2] / "corpus"
-    return ["--stop_stage", str(stop), "--corpus_dir", str(corpus), "--allow_partial", "true", "--nj", "1", "--ngpu", "0",
-            "--plm", str(tiny_checkpoint("qwen2")), "--tag", "_tiny", "--confs", " ".join(confs), "--train_options", STEPS]  # fmt: skip
+    return ["--stop_stage", str(stop), "--corpus_dir", str(corpus), "--allow_partial", "true", "--nj", "1",
+            "--ngpu", "0", "--plm", str(tiny_checkpoint("qwen2")), "--tag", "_tiny", "--confs", " ".join(confs),
+            "--train_options", STEPS]  # fmt: skip
 
 
 def test_an_incomplete_corpus_is_refused_by_its_counts(recipe: Path) -> None:
@@ -55,6 +59,35 @@ def test_all_stages_then_nothing_to_do(recipe: Path) -> None:
     assert (recipe / "RESULTS.md").stat().st_size
     again = run(recipe, "--stage", "4", "--stop_stage", "4", *given[2:])
     assert again.count("train.sh") == 2 and "FAILED" not in again
+
+
+def test_form_b_as_a_sweep(recipe: Path) -> None:
+    """conformer_ctc is trained, then the LM over it; decoding builds both again; the table has a line of each."""
+    run(recipe, *arguments(recipe, ["conv_ctc"], stop=2))
+    small = {"dim": 16, "layers": 1, "ffn_dim": 16, "kernel": 3}
+    over = {"encoder.checkpoint": str(tiny_checkpoint("qwen2")), "train.start_from": ["{conformer}"]}
+    rows = {
+        "frozen": {"conf": FORM_B[0], "options": {**{f"encoder.over.{name}": size for name, size in small.items()}, **over}},
+        "conformer": {"conf": "conformer_ctc", "options": {f"encoder.{name}": size for name, size in small.items()}},
+    }
+    words = iter(STEPS.replace("--", "").split())
+    options = {name: yaml.safe_load(value) for name, value in zip(words, words, strict=True)}
+    sweep = {"rows": rows, "options": options, "seeds": [3], "sets": ["data/test"], "decode": {"beam": 2}, "reference": "conformer"}
+    (recipe / "conf/sweep/b.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "speechlm.bin.main", "sweep", "conf/sweep/b.yaml"], cwd=recipe,
+                          env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)  # fmt: skip
+    logs = "\n".join(log.read_text(encoding="utf-8")[-1500:] for log in recipe.glob("exp/b/*/log/*.log"))
+    assert done.returncode == 0, f"{done.stdout}\n{logs}"
+    log = (recipe / "exp/b/frozen-seed3/log/train.log").read_text(encoding="utf-8")
+    taken = re.search(r"start_from: exp/b/conformer-seed3: (\d+) tensors loaded(.*)", log)
+    assert taken and int(taken[1]) > 30 and "not in the model" not in taken[2]
+    values = yaml.safe_load((recipe / "exp/b/frozen-seed3/options.yaml").read_text(encoding="utf-8"))
+    assert (values["train"]["seed"], values["encoder"]["over"]["dim"], values["decode"]["beam"]) == (3, 16, 2)
+    page = (recipe / "RESULTS.md").read_text(encoding="utf-8")
+    lines = [[cell.strip() for cell in line.split("|")] for line in page.splitlines() if "| 1 of 1" in line]
+    cells = {line[1]: line for line in lines}
+    assert cells["frozen"].count("-") == 1, "one seed: no spread; everything else is known"
+    assert cells["conformer"].count("-") == 3, "nor is the reference compared with itself"
 
 
 @pytest.mark.slow

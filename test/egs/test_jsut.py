@@ -22,11 +22,18 @@ from test.egs.checkpoints import small_gpt_neox
 from test.egs.recipe import copy_recipe, run
 from test.families.checkpoints import tiny_checkpoint
 
-TEXTS = ["水をマレーシアから買わなくてはならないのです。", "木曜日、停戦会談は、何の進展もないまま終了しました。",
-         "上院議員は私がデータをゆがめたと告発した。", "一週間して、そのニュースは本当になった。", "血圧は健康のバロメーターとして重要である。",
-         "週に四回、フランスの授業があります。"]  # fmt: skip
+TEXTS = [
+    "水をマレーシアから買わなくてはならないのです。",
+    "木曜日、停戦会談は、何の進展もないまま終了しました。",
+    "上院議員は私がデータをゆがめたと告発した。",
+    "一週間して、そのニュースは本当になった。",
+    "血圧は健康のバロメーターとして重要である。",
+    "週に四回、フランスの授業があります。",
+]
 MODEL, ADAPTED = "hubert_ctc_compress_gpt_small", "lora_adapt_small"
-SHORT = "--optim.steps 2 --optim.warmup 1 --train.valid_every 2 --train.trial false --train.precision fp32 --data.workers 0"
+SHORT = (
+    "--optim.steps 2 --optim.warmup 1 --train.valid_every 2 --train.trial false --train.precision fp32 --data.workers 0"
+)
 
 
 def _corpus(place: Path) -> Path:
@@ -58,7 +65,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hubert, gpt = tiny_checkpoint("hubert_base", place), small_gpt_neox(place / "gpt", [*TEXTS, "えーと"])
     llm = f"--encoder.checkpoint {hubert} --llm.checkpoint {gpt} {SHORT}"
     output = run(folder, "--corpus_dir", str(_corpus(place / "corpus")), "--num_held_out", "2", "--nj", "1", "--ngpu", "0",
-                 "--sets", "test", "--confs", MODEL, "--train_options", llm, "--llm_options", "--bridge.warmup_steps 1 --optim.lr 1e-3")  # fmt: skip
+                 "--sets", "test", "--confs", MODEL, "--train_options", llm,
+                 "--llm_options", "--bridge.warmup_steps 1 --optim.lr 1e-3")  # fmt: skip
     assert output.count("%WER") == 1
     conf = folder / f"conf/{ADAPTED}.yaml"
     values = yaml.safe_load(conf.read_text(encoding="utf-8"))
@@ -115,7 +123,11 @@ def test_a_wrong_base_or_tokenizer_or_prompt_is_refused(recipe: Path) -> None:
     load_recognizer(exp, {}, "cpu")
     for name, told in (("model.safetensors", "llm was trained over"), ("tokenizer.json", "trained")):
         kept = (gpt / name).read_bytes()
-        changed = kept[:-1] + bytes([kept[-1] ^ 1]) if name.startswith("model") else kept.replace("水".encode(), "氷".encode())
+        changed = (
+            kept[:-1] + bytes([kept[-1] ^ 1])
+            if name.startswith("model")
+            else kept.replace("水".encode(), "氷".encode())
+        )
         (gpt / name).write_bytes(changed)
         try:
             with pytest.raises(UserError, match=told):

@@ -23,7 +23,6 @@ def test_verses_are_pairs_whose_characters_are_spoken(tmp_path: Path) -> None:
 def test_from_text_to_the_table(tmp_path: Path) -> None:
     recipe = copy_recipe("mini", tmp_path)
     lines = [f"{a}{b}" for a in ZH for b in ("了", "吗")]
-    (tmp_path / "news.txt").write_text("".join(f"{line}\n" for line in lines * 8 + [f"{i}个" for i in "一二三四五六七八九十"] * 12), encoding="utf-8")
     extra = [f"{a}{b}{c}" for a in ZH[:6] for b in "一二三四五" for c in "上下大小多"]
     (tmp_path / "news.txt").write_text("".join(f"{line}\n" for line in lines + extra), encoding="utf-8")
     (tmp_path / "poems.txt").write_text("".join(f"{a}，{b}。\n" for a in ZH[:4] for b in ZH[4:]), encoding="utf-8")

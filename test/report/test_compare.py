@@ -33,7 +33,7 @@ def test_rates_differences_and_significance(pair: tuple[Path, Path]) -> None:
     assert gap.low < gap.mean < gap.high < 0 and found.paired.p < 0.05
     assert len(found.worse) == 1 and len(found.better) == 25
     assert found.differences[0].first.id == "s0-u00000" and found.differences[0].change == -30
-    assert found.p_matched < 0.05
+    assert found.paired.p < found.p_matched < 0.5  # one utterance that ran away makes the normal test unsure
 
 
 def test_the_command_lists_both_sides(pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from speechlm.bin.main import main
 from speechlm.core.errors import UserError
-from speechlm.scoring.score import Settings, score, silence_seconds
+from speechlm.scoring.score import Settings, score, silence_seconds, summary
 from test.paths import ROOT
 
 REF = "u1 今天 天气 很 好\nu2 他 是 老师\nu3 Ｗｉｆｉ 很 快\nu4\nu5 再见\n"
@@ -101,6 +101,22 @@ def test_durations_of_silence(tmp_path: Path) -> None:
     assert silence_seconds(None, {"u1"}) is None
     with pytest.raises(UserError, match="utt2dur:3: 'x' is not a duration"):
         silence_seconds(tmp_path / "utt2dur", {"u3"})
+
+
+@pytest.mark.parametrize(("hyps", "line"), [
+    ("n1\nn2\n", "%WER 0.00 [ 0 / 0, 0 ins, 0 del, 0 sub ]"),
+    ("n1 thank you\nn2\n", "%WER inf [ 2 / 0, 2 ins, 0 del, 0 sub ]"),
+])  # fmt: skip
+def test_a_set_of_non_speech(tmp_path: Path, hyps: str, line: str) -> None:
+    (tmp_path / "ref").write_text("n1\nn2\n")
+    (tmp_path / "hyp").write_text(hyps)
+    (tmp_path / "utt2dur").write_text("n1 30\nn2 30\n")
+    settings = Settings(utt2dur=tmp_path / "utt2dur")
+    found = score(tmp_path / "ref", tmp_path / "hyp", tmp_path / "out", None, settings)
+    assert found.line == f"{line} {tmp_path}/out/wer_best"
+    made = json.loads(json.dumps(summary(found, settings, {}), allow_nan=False))
+    assert made["insertions_apart"]["silence_units_per_minute"] == found.tally.insertions
+    assert made["rate"] == (None if found.tally.insertions else 0.0)
 
 
 def test_many_chunks_are_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,11 +74,16 @@ def test_a_report_counts_by_set() -> None:
 
 
 def test_the_command_writes_a_text_only_directory(tmp_path: Path) -> None:
-    for name, text in (("train", "a 甚至出现交易\nb 甚至出现交易\nc 广州市房地产中介协会"), ("dev", "d 广州市房地产中介协会分析")):
+    for name, text in (
+        ("train", "a 甚至出现交易\nb 甚至出现交易\nc 广州市房地产中介协会"),
+        ("dev", "d 广州市房地产中介协会分析"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "text").write_text(text + "\n", encoding="utf-8")
     source = tmp_path / "news.txt"
-    source.write_text("今天天气很好。昨天广州市房地产中介协会说。abc\n明天会下大雨！明天会下大雨！\n甚至出现交易\n", encoding="utf-8")
+    source.write_text(
+        "今天天气很好。昨天广州市房地产中介协会说。abc\n明天会下大雨！明天会下大雨！\n甚至出现交易\n", encoding="utf-8"
+    )
     out = tmp_path / "aux"
     given_ = ["aux_text", "--transcripts", f"{tmp_path}/train/text", "--held_out", f"{tmp_path}/dev",
               "--sources", str(source), "--out", str(out)]  # fmt: skip

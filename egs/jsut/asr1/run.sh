@@ -22,14 +22,19 @@ llm_options=         # for those with an LLM, as in "--losses.1.weight 0.3" or "
 . ./cmd.sh
 . utils/stages.sh
 
-prepare() {
+split() { # once for what stage 0 has prepared: files made anew would make stage 2 anew
   local half=$((num_held_out / 2)) whole
-  steps/prepare.sh jsut data --corpus_dir "$corpus_dir" --splits basic5000
+  if [ "$(cat data/.split 2>/dev/null)" = "$num_held_out" ] && [ ! data/.prepared -nt data/.split ]; then return 0; fi
   whole=$(wc -l < data/basic5000/utt2spk)
   utils/subset_data_dir.sh --first data/basic5000 $((whole - num_held_out)) data/train
   utils/subset_data_dir.sh --last data/basic5000 $num_held_out data/held_out
   utils/subset_data_dir.sh --first data/held_out $half data/dev
   utils/subset_data_dir.sh --last data/held_out $((num_held_out - half)) data/test
+  echo "$num_held_out" > data/.split
+}
+prepare() {
+  steps/prepare.sh jsut data --corpus_dir "$corpus_dir" --splits basic5000
+  split
 }
 train() {
   local name options

@@ -24,14 +24,19 @@ llm_options=         # for those with an LLM, as in "--encoder.adapt frozen"
 . ./cmd.sh
 . utils/stages.sh
 
-prepare() {
+split() { # once for what stage 0 has prepared: files made anew would make stage 2 anew
   local half=$((num_held_out / 2)) whole
-  steps/prepare.sh reazonspeech data --corpus_dir "$corpus_dir" --splits "$size"
+  if [ "$(cat data/.split 2>/dev/null)" = "$num_held_out" ] && [ ! data/.prepared -nt data/.split ]; then return 0; fi
   whole=$(wc -l < "data/$size/utt2spk")
   utils/subset_data_dir.sh --first "data/$size" $((whole - num_held_out)) data/train
   utils/subset_data_dir.sh --last "data/$size" $num_held_out data/held_out
   utils/subset_data_dir.sh --first data/held_out $half data/dev
   utils/subset_data_dir.sh --last data/held_out $((num_held_out - half)) data/test
+  echo "$num_held_out" > data/.split
+}
+prepare() {
+  steps/prepare.sh reazonspeech data --corpus_dir "$corpus_dir" --splits "$size"
+  split
   if [ -n "$jsut_dir" ]; then
     steps/prepare.sh jsut data/more/jsut --corpus_dir "$jsut_dir" --splits basic5000
     utils/copy_data_dir.sh data/more/jsut/basic5000 data/basic5000

@@ -14,7 +14,7 @@ while (<$text>) {
 }
 while (<STDIN>) {
     chomp;
-    my @verses = grep { length } split /[^\p{Han}]+/;
+    my @verses = grep { length } split /[^\p{Script=Han}]+/;
     while (my ($first, $second) = splice @verses, 0, 2) {
         my $both = $first . ($second // '');
         print "$both\n" if defined $second && !$seen{$both}++ && !grep { !$known{$_} } split //, $both;
