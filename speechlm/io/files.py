@@ -47,7 +47,7 @@ def told(path: Path, reasons: dict[int, str]) -> Iterator[None]:
 
 def temporary_name(path: Path) -> Path:
     """Name a hidden neighbour of `path`: the same folder, so that the last step is one rename."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{next(COUNTER)}.tmp")
+    return path.with_name(f".{path.name[:60]}.{os.getpid()}.{next(COUNTER)}.tmp")
 
 
 def is_special(path: Path) -> bool:

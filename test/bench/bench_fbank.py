@@ -71,9 +71,9 @@ def main() -> None:
         theirs = [sys.executable, "-c", BASELINE, f"{name}/wav.scp", f"{name}/theirs"]
         times = [(timed(ours), timed(theirs)) for _ in range(args.repeat)]
     hours = args.files * SECONDS / 3600
-    ours, theirs = zip(*times, strict=True)
-    wall, wall_other = min(wall for wall, _ in ours), min(wall for wall, _ in theirs)
-    cpu, cpu_other = min(cpu for _, cpu in ours), min(cpu for _, cpu in theirs)
+    mine, others = zip(*times, strict=True)
+    wall, wall_other = min(wall for wall, _ in mine), min(wall for wall, _ in others)
+    cpu, cpu_other = min(cpu for _, cpu in mine), min(cpu for _, cpu in others)
     print(
         f"fbank, {hours:.2f} h of wav to ark, one process: {wall:.2f} s; soundfile + torchaudio + kaldiio"
         f" {wall_other:.2f} s; ratio {wall_other / wall:.2f}"

@@ -140,3 +140,9 @@ def test_killed_process_leaves_no_file(tmp_path: Path) -> None:
     process.wait()
     process.stdout.close()
     assert not (tmp_path / "a").exists()
+
+
+def test_longest_name(tmp_path: Path) -> None:
+    with atomic_open(tmp_path / ("字" * 85)) as file:  # 255 bytes
+        file.write("x")
+    assert os.listdir(tmp_path) == ["字" * 85]
