@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decode one share, or merge."""
     from speechlm.io.expdir import ExpDir
-    from speechlm.io.weights import content_hash
+    from speechlm.io.hashes import content_hash
     from speechlm.options import decode_overrides
 
     exp = ExpDir(args.exp)
@@ -53,7 +53,7 @@ def _tuned(path: str | None) -> list[str]:
 
 
 def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, Any]) -> None:
-    from speechlm.decoding.decode import merge
+    from speechlm.decoding.parts import merge
     from speechlm.io.datadir import DataDir
 
     stats = merge(Path(args.out), DataDir(args.data).ids(), args.merge, header)
@@ -67,7 +67,8 @@ def _decode(
     import torch
 
     from speechlm.bin.assemble import make_dataset
-    from speechlm.decoding.decode import Part, decode_job, part_path
+    from speechlm.decoding.decode import decode_job
+    from speechlm.decoding.parts import Part, part_path
     from speechlm.decoding.recognizer import load_recognizer
 
     if args.num_jobs > 1:

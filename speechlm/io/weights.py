@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -12,9 +11,6 @@ from torch import Tensor
 
 from speechlm.core.errors import UserError
 from speechlm.io.files import REFUSED, atomic_path
-
-# What makes a model give other outputs: weights, configuration, and the tokenizer's files.
-HASHED = {".safetensors", ".bin", ".pt", ".json", ".yaml", ".model", ".txt"}
 
 
 def save_weights(path: Path | str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -55,30 +51,3 @@ def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: not a whole safetensors file ({error}); copy or train it again") from None
-
-
-def content_hash(path: Path | str) -> str:
-    """Hash a checkpoint: sha256 over a file, or over the weights, configuration and tokenizer files of a folder.
-
-    The names of the files count, the folder's own name and its place do not. Hexadecimal.
-    """
-    place = Path(path)
-    if place.is_file():
-        return file_hash(place)
-    files = sorted(file for file in place.rglob("*") if file.is_file() and file.suffix in HASHED)
-    if not files:
-        raise UserError(f"{path}: no checkpoint there (no weights, no configuration); check the path")
-    total = hashlib.sha256()
-    for file in files:
-        total.update(f"{file.relative_to(place).as_posix()}\0{file_hash(file)}\n".encode())
-    return total.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes, hexadecimal, in constant memory."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from speechlm.core.errors import UserError
 from speechlm.io.expdir import ExpDir
-from speechlm.io.weights import content_hash, load_weights
+from speechlm.io.hashes import content_hash
+from speechlm.io.weights import load_weights
 from speechlm.models.build import Facts, build_model
 from speechlm.text.prompt import Prompt
 from speechlm.text.tokens import load_tokenizer

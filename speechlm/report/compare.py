@@ -20,7 +20,7 @@ from speechlm.scoring.significance import (
     paired_bootstrap,
     split_segments,
 )
-from speechlm.scoring.wer import PREFIX, percent
+from speechlm.scoring.wer import METRIC, PREFIX, percent
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _check_same(left: Aligned | None, right: Aligned | None, first: Path, second
 
 def text_report(found: Comparison, show: int) -> str:
     """Write the comparison as text, with the alignments of the `show` utterances that changed most on each side."""
-    name = PREFIX[found.unit].upper()
+    name = METRIC[found.unit]
     lines = [f"{found.utterances} utterances, {found.words} reference {found.unit}s"]
     for mark, folder, rate, interval in zip("AB", found.names, found.rates, found.intervals):
         lines.append(f"{mark}  {name} {rate:6.2f}  [{interval.low:.2f}, {interval.high:.2f}]  {folder}")

@@ -24,7 +24,7 @@ from speechlm.report.sound import data_uri
 from speechlm.report.svg import draw
 from speechlm.report.utterances import Choice, Entry, add_sound, entries
 from speechlm.scoring.insertions import CLASSES
-from speechlm.scoring.wer import PREFIX, percent
+from speechlm.scoring.wer import METRIC, PREFIX, percent
 
 LOGGER = logging.getLogger(__name__)
 TOP = 25
@@ -55,7 +55,7 @@ class Section:
     @property
     def metric(self) -> str:
         """WER, CER or MER."""
-        return PREFIX[self.facts.score["unit"]].upper()
+        return METRIC[self.facts.score["unit"]]
 
     @property
     def normalisation(self) -> str:

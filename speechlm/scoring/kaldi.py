@@ -93,7 +93,7 @@ def _speaker_lines(name: str, tally: Tally) -> list[str]:
 class KaldiReports:
     """Writes `scoring_kaldi/` while the utterances pass by; the files appear when all is well.
 
-    folder: the decode folder. prefix: wer, cer or mer. tag: name of the decoding, as in `cer_beam4`.
+    folder: the decode folder. prefix: wer or cer. tag: name of the decoding, as in `cer_beam4`.
     """
 
     def __init__(self, folder: Path, prefix: str, tag: str, vocabulary: Vocabulary) -> None:

@@ -11,8 +11,10 @@ from speechlm.scoring.align import Counts
 from speechlm.text.normalize import HAN, Language, normalize
 
 Unit = Literal["word", "char", "mixed"]
-PREFIX: dict[str, str] = {"word": "wer", "char": "cer", "mixed": "mer"}
-"""What the files of a unit are called: `wer_best`, `cer_details`; mixed is the mixed error rate of code-switching."""
+PREFIX: dict[str, str] = {"word": "wer", "char": "cer", "mixed": "cer"}
+"""What the files of a unit are called: `wer_best`, `cer_details`."""
+METRIC: dict[str, str] = {"word": "WER", "char": "CER", "mixed": "MER"}
+"""What the rate of a unit is called; mixed gives the mixed error rate of code-switching."""
 
 KANA = "\u3040-\u30ff\u31f0-\u31ff"
 MIXED = re.compile(rf"[{HAN}{KANA}]|[^\s{HAN}{KANA}]+")

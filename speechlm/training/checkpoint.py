@@ -16,7 +16,8 @@ from torch import Tensor
 
 from speechlm.core.errors import UserError
 from speechlm.io.files import atomic_open, sync
-from speechlm.io.weights import file_hash, load_weights, save_weights
+from speechlm.io.hashes import file_hash
+from speechlm.io.weights import load_weights, save_weights
 
 LOGGER = logging.getLogger(__name__)
 

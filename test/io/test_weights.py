@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 
 from speechlm.core.errors import UserError
 from speechlm.io import weights
-from speechlm.io.weights import content_hash, load_weights, save_weights
+from speechlm.io.hashes import content_hash
+from speechlm.io.weights import load_weights, save_weights
 from test.io.limits import largest_file
 
 

@@ -61,7 +61,7 @@ def test_the_command_scores_mandarin(folder: Path, capsys: pytest.CaptureFixture
 def test_mixed_counts_latin_words_whole(folder: Path) -> None:
     (folder / "exp/x/decode_test/text").write_text("u3 WIFY 很 快\n")
     run(folder, "--unit", "mixed")
-    best = (folder / "exp/x/decode_test/scoring_kaldi/best_mer").read_text()
+    best = (folder / "exp/x/decode_test/scoring_kaldi/best_cer").read_text()
     assert " 1 sub ]" in best and "/ 15," in best
 
 
