@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Begin a recipe egs/NAME/asr1: run.sh and conf/ of another recipe to edit, links to the steps that all recipes share.
-# Usage: new_recipe.sh [--from RECIPE] NAME   (RECIPE: fsdd if not given; NAME: lower-case letters, digits, _ and -)
+# Usage: new_recipe.sh [--from RECIPE] NAME   (RECIPE: speechocean if not given; NAME: lower-case letters, digits, _ and -)
 set -euo pipefail
-from=fsdd
+from=speechocean
 # shellcheck source-path=SCRIPTDIR source=lib/datadir.sh
 . "$(dirname "$(realpath "$0")")/lib/datadir.sh"
 # shellcheck source-path=SCRIPTDIR source=parse_options.sh

@@ -11,6 +11,7 @@ nj=2
 corpus_dir=
 noise_scp=           # noises that are added to the training speech
 lm_text=             # more English sentences, one a line, for the text model
+bpe=200              # units of the CTC head
 ctc=conformer_ctc
 llm=speech_llm
 train_options=       # for all trainings, as in "--train.seed 2"
@@ -42,7 +43,7 @@ decode() {
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" prepare
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Units -> data/lang_bpe/tokens.txt" \
-  steps/tokens.sh --kind bpe --language en --options "--size 200" data/train_text/text data/lang_bpe
+  steps/tokens.sh --kind bpe --language en --options "--size $bpe" data/train_text/text data/lang_bpe
 stage 3 "Text model -> exp/lm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser
 stage 5 "Decoding -> exp/$llm/decode_test/text" decode
