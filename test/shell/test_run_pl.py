@@ -231,13 +231,13 @@ def test_every_job_gets_gpus_of_its_own(tmp_path):
 def test_time_limit(tmp_path):
     began = time.monotonic()
     done = run(
-        "run.pl", "--time", "0:01", "JOB=1:2", "log/x.JOB.log", "test JOB = 1 || sleep 30; echo end", cwd=tmp_path
+        "run.pl", "--time", "0:04", "JOB=1:2", "log/x.JOB.log", "test JOB = 1 || sleep 30; echo end", cwd=tmp_path
     )
     assert time.monotonic() - began < 25  # not the 30 s of grace or sleep
     assert done.returncode == 1
-    assert "run.pl: failed jobs: 2 (code 143, over the time limit 0:01)" in done.stderr
+    assert "run.pl: failed jobs: 2 (code 143, over the time limit 0:04)" in done.stderr
     text = (tmp_path / "log/x.2.log").read_text()
-    assert "# run.pl: over the time limit 0:01, stopped" in text
+    assert "# run.pl: over the time limit 0:04, stopped" in text
     assert "end" not in text.split("#\n", 1)[1].replace("Ended", "")  # the list does not go on
 
 

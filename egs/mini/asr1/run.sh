@@ -23,6 +23,7 @@ train_options=       # for all trainings, as in "--train.seed 2 --optim.steps 10
 lang() {
   steps/tokens.sh --kind char --language zh data/train/text data/lang_char
   steps/tokens.sh --kind pinyin --language zh data/train/text data/lang_pinyin
+  steps/tokens.sh --kind pinyin --language zh --options "--units initial_final --tones false" data/train/text data/lang_phone
 }
 text_model() {
   [ -f exp/llm_init/config.json ] ||
@@ -31,6 +32,7 @@ text_model() {
   speechlm export exp/pinyin_llm --llm exp/pinyin_llm/llm
 }
 recogniser() {
+  steps/train.sh --cmd "$cuda_cmd" conf/pinyin_ctc.yaml exp/pinyin_ctc $train_options
   steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $train_options
   steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm --train.start_from "[exp/$ctc]" $train_options
 }
