@@ -29,6 +29,7 @@ def load_pretrained(auto_class: Any, checkpoint: str, *, dtype: str, attention: 
     if not local and (checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") > 1):
         raise UserError(f"checkpoint '{checkpoint}': no such folder; give one that exists or a Hugging Face hub name")
     loud = logging.get_verbosity()
+    logging.disable_progress_bar()  # a bar in a log file is noise; loading takes seconds
     logging.set_verbosity_error()  # its report of unused weights (a head) fills the log; missing ones are refused below
     try:
         model, report = auto_class.from_pretrained(

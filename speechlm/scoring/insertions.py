@@ -7,10 +7,11 @@ weak side of speech recognition by a large language model (Pham and others 2024,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from speechlm.scoring.align import Counts
+from speechlm.scoring.wer import Tally
 
 CLASSES: dict[str, str] = {
     "loop": "an n-gram repeated over and over that the reference does not repeat so",
@@ -121,51 +122,42 @@ def _refusals(text: str) -> int:
 class Insertions:
     """Sums over a test set.
 
-    classes: utterances in each class. speech, silence: utterances, words and insertions where something, or nothing,
-    was spoken. silent_output: utterances with an empty reference and text all the same. silent_ids: for their minutes.
+    classes: utterances in each class. hallucinated: utterances in any class but `empty`. silence_*: utterances with an
+    empty reference, the units put into them, and how many of them got any. silence_ids: for their minutes.
     """
 
     classes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
     hallucinated: int = 0
-    speech_utterances: int = 0
-    speech_words: int = 0
-    speech_insertions: int = 0
     silence_utterances: int = 0
     silence_insertions: int = 0
     silence_output: int = 0
     silence_ids: set[str] = field(default_factory=set)
 
-    def add(self, utt: str, counts: Counts, classes: Iterable[str]) -> None:
-        """Count one utterance."""
-        any_ = False
+    def add(self, utt: str, counts: Counts, classes: Sequence[str]) -> None:
+        """Count an utterance that has a class, or no words; others need not be told."""
         for name in classes:
             self.classes[name] += 1
-            any_ |= name != "empty"
-        self.hallucinated += any_
-        if counts.words:
-            self.speech_utterances += 1
-            self.speech_words += counts.words
-            self.speech_insertions += counts.insertions
-        else:
+        self.hallucinated += any(name != "empty" for name in classes)
+        if not counts.words:
             self.silence_utterances += 1
             self.silence_insertions += counts.insertions
             self.silence_output += counts.insertions > 0
             self.silence_ids.add(utt)
 
-    def summary(self, silence_seconds: float | None) -> dict[str, float | int | dict[str, int] | None]:
+    def summary(self, tally: Tally, silence_seconds: float | None) -> dict[str, float | int | dict[str, int] | None]:
         """Give the numbers for `scoring.json`.
 
-        silence_seconds: audio of the utterances with an empty reference; None if it is not known.
+        tally: sums of the whole set. silence_seconds: audio of the utterances with an empty reference; None if it is not
+        known.
         """
-        per_minute = None
-        if silence_seconds:
-            per_minute = round(60 * self.silence_insertions / silence_seconds, 3)
+        speech_insertions = tally.insertions - self.silence_insertions
+        per_minute = round(60 * self.silence_insertions / silence_seconds, 3) if silence_seconds else None
         return {
             "classes": dict(self.classes),
             "hallucinated_utterances": self.hallucinated,
-            "speech_utterances": self.speech_utterances,
-            "speech_insertions": self.speech_insertions,
-            "speech_insertion_rate": _rate(self.speech_insertions, self.speech_words),
+            "speech_utterances": tally.utterances - self.silence_utterances,
+            "speech_insertions": speech_insertions,
+            "speech_insertion_rate": _rate(speech_insertions, tally.words),
             "silence_utterances": self.silence_utterances,
             "silence_utterances_with_output": self.silence_output,
             "silence_units": self.silence_insertions,

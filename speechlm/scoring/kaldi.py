@@ -106,9 +106,9 @@ class KaldiReports:
         self._stack = ExitStack()
 
     def __enter__(self) -> KaldiReports:
-        places = [self.details / "per_utt", self.scoring / "test_filt.txt", self.scoring / "hyp_filt.txt"]
+        places = [self.details / "per_utt", self.scoring / "test_filt.txt"]
         self._files = [self._stack.enter_context(atomic_open(place)) for place in places]
-        self._lines: list[list[str]] = [[], [], []]
+        self._lines: list[list[str]] = [[], []]
         return self
 
     def __exit__(
@@ -125,10 +125,9 @@ class KaldiReports:
             tally = self.speakers[speaker] = Tally()
         tally.add(counts)
 
-    def texts(self, utt: str, ref: str, hyp: str) -> None:
-        """Write what was compared, after normalisation."""
+    def text(self, utt: str, ref: str) -> None:
+        """Write what was compared with, after normalisation: Kaldi's test_filt.txt."""
         self._lines[1].append(f"{utt} {ref}\n")
-        self._lines[2].append(f"{utt} {hyp}\n")
 
     def flush(self) -> None:
         """Put the lines of the utterances since the last time into the files."""

@@ -92,12 +92,13 @@ class _Pass:
             self.reports.add(pair.id, pair.speaker, ref, alignment)
             missing = pair.hyp is None
             ref_text, hyp_text = " ".join(ref), " ".join(hyp)
-            self.reports.texts(pair.id, ref_text, hyp_text)
+            self.reports.text(pair.id, ref_text)
             self.trn.add(pair.id, pair.speaker, ref_text, hyp_text, counts, missing)
             self.words.append(counts.words)
             self.errors.append(counts.errors)
             names = self.classifier.classes(ref, hyp, pair.ref, pair.hyp or "", counts.errors)
-            self.insertions.add(pair.id, counts, names)
+            if names or not ref:
+                self.insertions.add(pair.id, counts, names)
             if names:
                 self.classes.append(f"{pair.id} {' '.join(names)}\n")
             if missing:
@@ -187,6 +188,7 @@ def summary(result: Score, settings: Settings, extra: dict[str, Any]) -> dict[st
     extra: what the caller knows besides (paths, command, commit).
     """
     tally = result.tally
+    silence = silence_seconds(settings.utt2dur, result.insertions.silence_ids)
     numbers = {name: value for name, value in vars(tally).items()}
     made: dict[str, Any] = {
         "unit": settings.unit,
@@ -198,7 +200,7 @@ def summary(result: Score, settings: Settings, extra: dict[str, Any]) -> dict[st
         "rate": _finite(tally.rate),
         "sentence_rate": _finite(tally.sentence_rate),
         "interval": [_finite(result.interval.low), _finite(result.interval.high)],
-        "insertions_apart": result.insertions.summary(silence_seconds(settings.utt2dur, result.insertions.silence_ids)),
+        "insertions_apart": result.insertions.summary(tally, silence),
     }
     if result.homophones:
         made["homophones"] = result.homophones._asdict()

@@ -9,7 +9,8 @@ import numpy as np
 from test.corpora.miniature import write
 
 RATE = 8000
-WORDS = "yeah i like to talk about the weather in texas and you know what my dog does too".split()
+WORDS = ["yeah", "i", "like", "to", "talk", "about", "the", "weather", "in", "texas", "and", "you", "know", "what", "my",
+         "dog", "does", "too"]  # fmt: skip
 
 
 def ulaw(samples: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_references(data: Path) -> None:
     }  # fmt: skip
     assert (data / "eval2000/stm").read_text().splitlines() == telephone.STM[:-1]
     mapping = read_glm(data / "eval2000/glm_plain")
-    assert mapping.apply("uh i like um uh huh colour that's".split()) == "i like bcack color that's".split()
+    assert mapping.apply(["uh", "i", "like", "um", "uh", "huh", "colour", "that's"]) == ["i", "like", "bcack", "color", "that's"]
     assert DataDir(data / "rt03").text == {
         "fsh_60262-A_000010-000120": "you know the weather", "fsh_60262-B_000130-000250": "yeah i do",
     }  # fmt: skip

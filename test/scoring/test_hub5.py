@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from speechlm.bin.main import main
 from speechlm.core.errors import UserError
 from speechlm.corpora.base import prepare
 from speechlm.corpora.swbd import SwbdCorpus
@@ -80,3 +81,11 @@ def test_what_is_missing_is_told(data: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("speechlm.scoring.hub5.find_sclite", lambda: None)
     with pytest.raises(UserError, match="sclite is not installed"):
         score_hub5(data / "eval2000", tmp_path)
+
+
+def test_without_sctk_the_command_says_so_and_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("speechlm.scoring.sclite.find_sclite", lambda: None)
+    assert main(["score_hub5", "--data", str(data / "eval2000"), "--decode", str(tmp_path)]) == 0
+    assert "sctk is not installed" in capsys.readouterr().out and not (tmp_path / "scoring_hub5").exists()

@@ -6,6 +6,7 @@ import pytest
 
 from speechlm.scoring.align import Counts
 from speechlm.scoring.insertions import CLASSES, Classifier, Insertions, find_loop
+from speechlm.scoring.wer import Tally
 
 
 @pytest.mark.parametrize(
@@ -68,15 +69,16 @@ def test_an_utterance_without_errors_has_no_class() -> None:
 
 
 def test_sums_keep_speech_and_silence_apart() -> None:
-    found = Insertions()
-    found.add("u1", Counts(10, 1, 2, 0), [])
-    found.add("u2", Counts(0, 0, 6, 0), ["silence"])
-    found.add("u3", Counts(0, 0, 0, 0), [])
-    found.add("u4", Counts(5, 0, 0, 5), ["empty"])
-    made = found.summary(silence_seconds=90.0)
+    found, tally = Insertions(), Tally()
+    rows = [(Counts(10, 1, 2, 0), []), (Counts(0, 0, 6, 0), ["silence"]), (Counts(0, 0, 0, 0), []), (Counts(5, 0, 0, 5), ["empty"])]
+    for place, (counts, names) in enumerate(rows):
+        tally.add(counts)
+        found.add(f"u{place}", counts, names)
+    made = found.summary(tally, silence_seconds=90.0)
+    assert (made["speech_utterances"], made["speech_insertions"]) == (2, 2)
     assert made["speech_insertion_rate"] == pytest.approx(100 * 2 / 15, abs=1e-3)
     assert (made["silence_utterances"], made["silence_utterances_with_output"], made["silence_units"]) == (2, 1, 6)
     assert made["silence_units_per_minute"] == 4.0
     assert made["hallucinated_utterances"] == 1  # nothing at all is a deletion, not a hallucination
     assert made["classes"] == {**dict.fromkeys(CLASSES, 0), "silence": 1, "empty": 1}
-    assert found.summary(None)["silence_units_per_minute"] is None
+    assert found.summary(tally, None)["silence_units_per_minute"] is None
