@@ -136,7 +136,8 @@ def test_invalid_utf8_never_leaves_the_decoder(tmp_path: Path) -> None:
     assert broken, "the unconstrained search must have something to be kept from"
 
 
-def test_the_recipe_searches_valid_characters_only(recipe: Path) -> None:
+def test_the_recipe_searches_valid_characters_only(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(recipe)  # the cache of encoder outputs is named relative to the recipe
     recognizer, values = load_recognizer(recipe / f"exp/{ROW}", {}, "cpu")
     assert values["decode"]["valid_text"] and values["decode"]["no_repeat_unit"] == "character"
     assert recognizer.pieces is not None

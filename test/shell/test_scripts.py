@@ -70,10 +70,10 @@ def project(tmp_path):
     (tmp_path / "egs/TEMPLATE/asr1/steps").mkdir(parents=True)
     for name in ("path.sh", "cmd.sh"):
         (tmp_path / "egs/TEMPLATE/asr1" / name).touch()
-    (tmp_path / "egs/fsdd/asr1/conf").mkdir(parents=True)
-    (tmp_path / "egs/fsdd/asr1/run.sh").write_text("steps/prepare.sh fsdd data # fsddx\n")
-    (tmp_path / "egs/fsdd/asr1/run.sh").chmod(0o755)
-    (tmp_path / "egs/fsdd/asr1/conf/a.yaml").write_text("optim: {lr: 1}\n")
+    (tmp_path / "egs/speechocean/asr1/conf").mkdir(parents=True)
+    (tmp_path / "egs/speechocean/asr1/run.sh").write_text("steps/prepare.sh speechocean data # speechoceanx\n")
+    (tmp_path / "egs/speechocean/asr1/run.sh").chmod(0o755)
+    (tmp_path / "egs/speechocean/asr1/conf/a.yaml").write_text("optim: {lr: 1}\n")
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_new_recipe(project):
     done = run(project / "utils/new_recipe.sh", "my_corpus", cwd=project)
     assert done.returncode == 0, done.stderr
     new = project / "egs/my_corpus/asr1"
-    assert (new / "run.sh").read_text() == "steps/prepare.sh my_corpus data # fsddx\n"
+    assert (new / "run.sh").read_text() == "steps/prepare.sh my_corpus data # speechoceanx\n"
     assert (new / "run.sh").stat().st_mode & 0o100
     assert (new / "conf/a.yaml").read_text() == "optim: {lr: 1}\n"
     for name in ("steps", "utils", "path.sh", "cmd.sh"):
@@ -98,7 +98,7 @@ def test_new_recipe(project):
         (["My"], "'My': a recipe's name is made of"),
         (["a b"], "'a b': a recipe's name is made of"),
         ([""], "'': a recipe's name is made of"),
-        (["fsdd"], "egs/fsdd exists already"),
+        (["speechocean"], "egs/speechocean exists already"),
         (["--from", "none", "x"], "--from none: there is no egs/none/asr1/run.sh"),
         (["--form", "none", "x"], "--form: no such option; did you mean --from?"),
     ],

@@ -11,7 +11,6 @@ nj=2
 corpus_dir=
 noise_scp=           # noises that are added to the training speech
 lm_text=             # more English sentences, one a line, for the text model
-bpe=200              # units of the CTC head
 ctc=conformer_ctc
 llm=speech_llm
 train_options=       # for all trainings, as in "--train.seed 2"
@@ -20,10 +19,10 @@ train_options=       # for all trainings, as in "--train.seed 2"
 . ./cmd.sh
 . utils/stages.sh
 
-prepare() {
-  steps/prepare.sh speechocean data --corpus_dir "$corpus_dir"
+lang() {
   steps/noise.sh "$noise_scp" data/noise.scp
   steps/text.sh data/train/text "$lm_text" data/train_text
+  steps/tokens.sh --kind char --language en data/train_text/text data/lang_char
 }
 text_model() {
   [ -f exp/llm_init/config.json ] ||
@@ -40,10 +39,9 @@ decode() {
   for name in "$ctc" "$llm"; do steps/decode.sh --cmd "$decode_cmd" --nj "$nj" "exp/$name" data/dev data/test; done
 }
 
-stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" prepare
+stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" steps/prepare.sh speechocean data --corpus_dir "$corpus_dir"
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
-stage 2 "Units -> data/lang_bpe/tokens.txt" \
-  steps/tokens.sh --kind bpe --language en --options "--size $bpe" data/train_text/text data/lang_bpe
+stage 2 "Units -> data/lang_char/tokens.txt" lang
 stage 3 "Text model -> exp/lm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser
 stage 5 "Decoding -> exp/$llm/decode_test/text" decode
