@@ -9,8 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
-    ("core", 0), ("io", 1), ("text", 2), ("features", 2), ("corpora", 3), ("data", 3), ("nn", 3), ("encoders", 4), ("bridges", 4),
-    ("llms", 4), ("heads", 4), ("losses", 4), ("models", 5), ("training", 6), ("decoding", 6), ("scoring", 7), ("report", 7), ("bin", 8),
+    ("core", 0), ("io", 1), ("text", 2), ("features", 2), ("corpora", 3), ("data", 3), ("nn", 3), ("encoders", 4),
+    ("bridges", 4), ("llms", 4), ("heads", 4), ("losses", 4), ("models", 5), ("training", 6), ("decoding", 6),
+    ("scoring", 7), ("report", 7), ("bin", 8),
 ]  # fmt: skip
 REST = """egs/           README.md (best number of each recipe)  TEMPLATE/asr1/{path.sh,cmd.sh,steps/,conf/}
                RECIPES/asr1/{run.sh, conf/*.yaml, RESULTS.md; path.sh, cmd.sh, steps, utils -> TEMPLATE}

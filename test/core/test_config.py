@@ -50,7 +50,7 @@ def test_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--lr", "3"], "written --section.option"), (["optim.lr", "3"], "unknown option"), (["--optim.lr"], "has no value"),
-     (["--optim.lr", "--train.seed", "1"], "has no value"), (["--losses.5.weight", "1"], "list of 1"), (["--optim.lr.x", "1"], "not a section")],
+     (["--optim.lr", "--train.seed", "1"], "has no value"), (["--losses.5.weight", "1"], "list of 1"), (["--optim.lr.x", "1"], "not a section")],  # noqa: E501
 )  # fmt: skip
 def test_faulty_overrides_are_one_clear_line(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -10,7 +10,7 @@ import soundfile
 from test.egs.recipe import ROOT, environment
 
 SHORT = ["--nj", "2", "--train_options", "'--optim.steps 2 --optim.warmup 1 --train.valid_every 2 --train.log_every 1'"]
-WORDS = "how are you today my friend the sun is warm and we go home".split()
+WORDS = ["how", "are", "you", "today", "my", "friend", "the", "sun", "is", "warm", "and", "we", "go", "home"]
 
 
 def commands() -> list[str]:

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by run.sh: the project's root, its environment, and one OpenMP thread for every process of a job array.
 MAIN_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export MAIN_ROOT

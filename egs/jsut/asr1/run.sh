@@ -4,7 +4,7 @@
 #   ./run.sh --corpus_dir DIR --ngpu 8                      DIR holds jsut_ver1.1
 #   ./run.sh --corpus_dir DIR --confs "hubert_ctc hubert_conv_gpt_small hubert_ctc_compress_gpt_small"
 #   ./adapt.sh --target_dir DIR                             then: LoRA adaptation to another domain, with its forgetting
-# shellcheck disable=SC2086 # confs and train_options are words
+# shellcheck disable=SC2086,SC2046 # confs and train_options are words
 set -euo pipefail
 stage=0
 stop_stage=6

@@ -13,7 +13,7 @@ ngpu=1
 target_dir=          # Kaldi data directories train, dev, test (wav.scp, text, utt2spk)
 start=hubert_conv_gpt
 conf=lora_adapt
-source_sets=test     # sets of the domain the model was trained on
+source_sets="test"     # sets of the domain the model was trained on
 tag=                 # after the name in exp/
 train_options=
 . ./path.sh

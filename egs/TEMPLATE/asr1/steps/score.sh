@@ -35,6 +35,6 @@ echo
 rate=wer
 [ "$unit" = word ] || rate=cer
 for exp in "$@"; do
-  for best in "$exp"/decode_*/scoring_kaldi/best_$rate; do cat "$best"; done
+  for best in "$exp"/decode_*/scoring_kaldi/"best_$rate"; do cat "$best"; done
 done
 [ "$page" != true ] || for exp in "$@"; do echo "report: $exp/report.html"; done
