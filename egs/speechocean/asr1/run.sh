@@ -9,7 +9,7 @@ stop_stage=6
 cmd=run.pl
 nj=2
 corpus_dir=
-noise_scp=           # noises that are added to the training speech
+noise_scp=           # noises that are added to the training speech by confs that compute features from audio (conformer_ctc_long)
 lm_text=             # more English sentences, one a line, for the text model
 ctc=conformer_ctc
 llm=speech_llm
@@ -31,9 +31,10 @@ text_model() {
   speechlm export exp/lm --llm exp/lm/llm
 }
 recogniser() {
-  [ ! -s data/noise.scp ] || train_options="--augment.noise data/noise.scp $train_options"
-  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $train_options
-  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm $train_options
+  local noise=
+  if [ -s data/noise.scp ] && grep -q 'from_audio: true' conf/$ctc.yaml; then noise="--augment.noise data/noise.scp"; fi
+  steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc $noise $train_options
+  steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm --train.start_from "[exp/$ctc]" $train_options
 }
 decode() {
   for name in "$ctc" "$llm"; do steps/decode.sh --cmd "$decode_cmd" --nj "$nj" "exp/$name" data/dev data/test; done
