@@ -174,10 +174,13 @@ def test_skip_done(tmp_path):
 
 
 def together(most: int) -> str:
-    """A job that waits until `most` run at once (10 s at most, and only the first time), then tells how many do."""
+    """A job that waits until `most` run at once (10 s at most, and only the first time), then tells how many do.
+
+    The names are counted by the shell: `ls` would stumble over one that vanishes between its two looks.
+    """
     return (
-        f"mkdir running.JOB; for i in $(seq 200); do [ -e reached ] && break; [ $(ls -d running.* | wc -l) -lt {most} ]"
-        " || touch reached; sleep 0.05; done; sleep 0.2; ls -d running.* | wc -l; rmdir running.JOB"
+        f"mkdir running.JOB; for i in $(seq 200); do [ -e reached ] && break; [ $(set -- running.*; echo $#) -lt {most} ]"
+        " || touch reached; sleep 0.05; done; sleep 0.2; (set -- running.*; echo $#); rmdir running.JOB"
     )
 
 
