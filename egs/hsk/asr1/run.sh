@@ -21,7 +21,6 @@ train_options=       # for all trainings, as in "--train.seed 2"
 lang() {
   steps/text.sh data/train/text "$lm_text" data/train_text
   steps/tokens.sh --kind char --language zh data/train_text/text data/lang_char
-  steps/tokens.sh --kind pinyin --language zh data/train_text/text data/lang_pinyin
   steps/tokens.sh --kind pinyin --language zh --options "--units initial_final" data/train_text/text data/lang_phone
 }
 text_model() {
@@ -45,7 +44,7 @@ score() {
 
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" steps/prepare.sh hsk data --corpus_dir "$corpus_dir"
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
-stage 2 "Lexicon and units -> data/lang_char/tokens.txt data/lang_pinyin/tokens.txt" lang
+stage 2 "Lexicon and units -> data/lang_char/tokens.txt data/lang_phone/tokens.txt" lang
 stage 3 "Text model: pinyin to characters -> exp/pinyin_llm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser
 stage 5 "Decoding -> exp/$llm/decode_test/text" decode
