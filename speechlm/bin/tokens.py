@@ -1,4 +1,4 @@
-"""Make a token list (characters, words, subwords or pinyin) from the texts of a data directory."""
+"""Make a token list (characters, words, subwords, phones or pinyin) from the texts of a data directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import argparse
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--kind", required=True, choices=["char", "word", "bpe", "pinyin"], help="what a unit is")
+    parser.add_argument(
+        "--kind", required=True, choices=["char", "word", "bpe", "phone", "pinyin"], help="what a unit is"
+    )
     parser.add_argument("--text", required=True, nargs="+", help="Kaldi text files: an id and the transcript a line")
     parser.add_argument("--out", required=True, help="folder for tokens.txt and tokenizer.json")
     parser.add_argument("--language", default="none", choices=["zh", "ja", "en", "none"], help="normaliser of the text")
@@ -15,6 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min_count", type=int, default=1, help="leave out rarer units (char and word)")
     parser.add_argument("--model_type", default="bpe", choices=["bpe", "unigram"], help="sentencepiece model (bpe)")
     parser.add_argument("--coverage", type=float, default=1.0, help="share of characters that get a unit (bpe)")
+    parser.add_argument("--lexicon", help="pronunciations, `word phone phone …` a line, Kaldi's or cmudict's (phone)")
+    parser.add_argument("--stress", default="false", choices=["true", "false"], help="keep the stress marks (phone)")
     parser.add_argument("--units", default="syllable", choices=["syllable", "initial_final"], help="units of pinyin")
     parser.add_argument("--tones", default="true", choices=["true", "false"], help="tones on the pinyin units")
     parser.add_argument("--noise_units", action="store_true", help="list the units that pinyin noise can make, too")
@@ -35,6 +39,10 @@ def run(args: argparse.Namespace) -> None:
         if args.size < 3:
             raise UserError("--size: subword units need a number of units, for instance --size 500")
         options = {"size": args.size, "model_type": args.model_type, "coverage": args.coverage}
+    elif args.kind == "phone":
+        if not args.lexicon:
+            raise UserError("--lexicon: phones need a pronunciation lexicon, `word phone phone …` a line")
+        options = {"lexicon": args.lexicon, "stress": args.stress == "true"}
     elif args.kind == "pinyin":
         options = {"unit": args.units, "tones": args.tones == "true", "noise_units": args.noise_units}
     else:

@@ -20,6 +20,7 @@ class PinyinTokenizer(Tokenizer):
     """
 
     kind = "pinyin"
+    spells_text = False
 
     def __init__(self, units: Sequence[str], scheme: Scheme, *, language: str = "zh") -> None:
         super().__init__(units, language=language)

@@ -27,6 +27,7 @@ class Tokenizer(ABC):
     """
 
     kind: str
+    spells_text: bool = True  # False: units are a pronunciation; errors are counted in units, not in words of the text
 
     def __init__(self, units: Sequence[str], *, language: str = "none") -> None:
         if list(units[:2]) != [BLANK, UNK]:

@@ -1,4 +1,5 @@
 import json
+import tempfile
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from speechlm.core.signature import read_signature
 from speechlm.text import KINDS
 from speechlm.text.bpe import BpeTokenizer
 from speechlm.text.normalize import normalize
+from speechlm.text.phone_tokens import PhoneTokenizer
 from speechlm.text.pinyin_tokens import PinyinTokenizer
 from speechlm.text.tokens import CharTokenizer, WordTokenizer, load_tokenizer, tokenizer_class
 from test.paths import shared
@@ -27,6 +29,12 @@ def make(kind):
         return BpeTokenizer.build(ENGLISH, size=60, language="en")
     if kind == "pinyin":
         return PinyinTokenizer.build(CHINESE)
+    if kind == "phone":
+        words = {word for text in ENGLISH for word in normalize(text, "en").split()}
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as lexicon:
+            lexicon.writelines(f"{word} {' '.join(word.upper())}\n" for word in sorted(words))
+            lexicon.flush()
+            return PhoneTokenizer.build(ENGLISH, lexicon=lexicon.name, language="en")
     return tokenizer_class(kind).build(ENGLISH, language="en")
 
 
@@ -128,7 +136,7 @@ def test_broken_folder(tmp_path):
     make("bpe").save(tmp_path)
     description = json.loads((tmp_path / "tokenizer.json").read_text())
     (tmp_path / "tokenizer.json").write_text(json.dumps({**description, "kind": "bpee"}))
-    with pytest.raises(UserError, match="kind 'bpee' is unknown; use one of char, word, bpe, pinyin"):
+    with pytest.raises(UserError, match="kind 'bpee' is unknown; use one of char, word, bpe, phone, pinyin"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="tokenizer.json: not a tokenizer's description"):

@@ -21,7 +21,7 @@ train_options=       # for all trainings, as in "--train.seed 2"
 
 lang() {
   steps/noise.sh "$noise_scp" data/noise.scp
-  steps/text.sh data/train/text "$lm_text" data/train_text
+  steps/text.sh --held_out "data/dev data/test" data/train/text "$lm_text" data/train_text
   steps/tokens.sh --kind char --language en data/train_text/text data/lang_char
 }
 text_model() {

@@ -1,16 +1,31 @@
 #!/usr/bin/env bash
 # A text-only data directory: the transcripts of a set and more sentences, one a line, each once.
-#   steps/text.sh data/train/text SENTENCES|"" data/train_text
+#   steps/text.sh [--held_out "data/dev data/test"] data/train/text "SENTENCES ..."|"" data/train_text
+# Sentences that stand in a held-out set, as letters and digits in a row, are left out, counted.
 set -euo pipefail
+held_out=
+help_message=$(sed -n '2,4s/^# \{0,1\}//p' "$0")
+. utils/parse_options.sh
 if [ $# -ne 3 ]; then
-  sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 mkdir -p "$3"
 {
   cut -d ' ' -f 2- "$1"
-  [ -z "$2" ] || cat "$2"
-} | LC_ALL=C sort -u | awk 'NF { printf "text-%08d %s\n", ++n, $0 }' > "$3/text.new"
+  # shellcheck disable=SC2086 # several files
+  [ -z "$2" ] || cat $2
+} | LC_ALL=C sort -u > "$3/.all"
+# shellcheck disable=SC2086 # several directories
+for set in $held_out; do cut -d ' ' -f 2- "$set/text"; done > "$3/.held_out"
+awk -v said="$3" 'function key(line) { line = tolower(line); gsub(/[[:space:][:punct:]]/, "", line); return line }
+  FILENAME == ARGV[1] { held[key($0)]; next }
+  !NF { next }
+  key($0) in held { left++; next }
+  { printf "text-%08d %s\n", ++n, $0 }
+  END { if (left) printf "steps/text.sh: %d sentences of held-out sets left out of %s/text\n", left, said > "/dev/stderr" }
+' "$3/.held_out" "$3/.all" > "$3/text.new"
+rm "$3/.held_out" "$3/.all"
 mv "$3/text.new" "$3/text"
 awk '{ print $1, "text" }' "$3/text" > "$3/utt2spk"
 echo "steps/text.sh: $(wc -l < "$3/text") sentences in $3/text"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stage 2: a list of units, frozen to a folder.
-#   steps/tokens.sh --kind char|word|bpe|pinyin --language zh [--options "--size 500"] data/train/text data/lang_char
+#   steps/tokens.sh --kind char|word|bpe|phone|pinyin --language zh [--options "--size 500"] data/train/text data/lang_char
 set -euo pipefail
 kind=char
 language=none
