@@ -69,6 +69,7 @@ def test_array(cluster):
             f"# printf '%s|' 'a b' 'it'\\''s' '$HOME' 'é日本' 'a;b' '*' {job} > out.{job} && echo done\n"
         )
         assert "\n#\ndone\n" in log
+        assert re.search(r"^# Running on \S+, (Slurm|GridEngine) job \d+[._]\d+$", log, re.M)
         assert code_of(log) == "0"
     assert list((call.folder / "log/q").iterdir()) == []
 

@@ -63,7 +63,16 @@ sub date_of { my ($time) = @_; return strftime('%a %b %e %H:%M:%S %Z %Y', localt
 sub header_of {
     my ($command, $began) = @_;
     $command =~ s/\n/\n# /g;
-    return "# $command\n# Running on " . (uname())[1] . "\n# Started at " . date_of($began) . "\n#\n";
+    return "# $command\n# Running on " . (uname())[1] . cluster_job() . "\n# Started at " . date_of($began) . "\n#\n";
+}
+
+# The scheduler's number of the job that this process belongs to, to look it up with squeue, sacct or qacct.
+sub cluster_job {
+    if (my $id = $ENV{SLURM_ARRAY_JOB_ID} || $ENV{SLURM_JOB_ID}) {
+        return ", Slurm job $id" . (defined $ENV{SLURM_ARRAY_TASK_ID} ? "_$ENV{SLURM_ARRAY_TASK_ID}" : '');
+    }
+    my $id = $ENV{SGE_O_HOST} && $ENV{JOB_ID} or return '';
+    return ", GridEngine job $id" . ($ENV{SGE_TASK_ID} =~ /^\d+$/ ? ".$ENV{SGE_TASK_ID}" : '');
 }
 
 # How a log ends.
