@@ -52,7 +52,7 @@ options: $(READY)
 
 ## make bench    speed, each time beside a peer in the same run
 bench: $(READY)
-	@for b in test/bench/bench_*.py; do echo "== $$b"; $(PY) $$b || exit 1; done
+	@for b in test/bench/bench_*.py; do echo "== $$b"; $(PY) -m test.bench.$$(basename $$b .py) || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info
