@@ -46,10 +46,17 @@ join_table() {
     fail "$1: the id $twice stands for different things in the sources; rename with copy_data_dir.sh --utt-prefix"
 }
 
+# Features of two kinds do not become one set; how they were made is told only where every source tells it.
+kinds=$(for from in "${sources[@]}"; do [[ ! -f $from/features.json ]] || cat "$from/features.json"; done | sort -u | wc -l)
+
 begin_dir "$to"
 for name in $utterance_tables $speaker_tables $recording_tables; do
   count=$(how_many "$name")
   ((count > 0)) || continue
+  if ((kinds > 1)) && [[ $name == feats.scp || $name == utt2num_frames ]]; then
+    echo "${0##*/}: $name is left out, the sources' features were made in $kinds ways (see their features.json)" >&2
+    continue
+  fi
   if [[ $name == segments ]] || ((count == ${#sources[@]})); then
     join_table "$name"
   else
@@ -57,6 +64,7 @@ for name in $utterance_tables $speaker_tables $recording_tables; do
   fi
 done
 for name in $extra_files; do join_table "$name"; done
+if ((kinds == 1)) && (($(how_many features.json) == ${#sources[@]})); then cp -p "${sources[0]}/features.json" "$_new/"; fi
 repeated=$(cat "${sources[@]/%//utt2spk}" | wc -l)
 total=$(wc -l <"$_new/utt2spk")
 ((repeated == total)) || echo "${0##*/}: warning: $((repeated - total)) utterances stand in more than one source" >&2

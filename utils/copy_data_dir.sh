@@ -36,7 +36,7 @@ for name in $speaker_tables; do renamed "$name" "$spk_prefix" "$spk_suffix"; don
 for name in $recording_tables; do
   if [[ -f $from/segments ]]; then renamed "$name" '' ''; else renamed "$name" "$utt_prefix" "$utt_suffix"; fi
 done
-[[ ! -f $from/cmvn.ark ]] || cp -p "$from/cmvn.ark" "$_new/"
+copy_whole "$from" "$_new"
 if [[ -n $utt_prefix$utt_suffix && ! -f $from/utt2uniq ]]; then
   PRE=$utt_prefix POST=$utt_suffix awk '{print ENVIRON["PRE"] $1 ENVIRON["POST"], $1}' "$from/utt2spk" |
     sort >"$_new/utt2uniq"

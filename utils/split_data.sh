@@ -27,7 +27,7 @@ if [[ $per_utt == true ]]; then
 fi
 
 tables=()
-for name in $utterance_tables $speaker_tables $recording_tables cmvn.ark; do
+for name in $utterance_tables $speaker_tables $recording_tables $whole_files; do
   [[ ! -f $data/$name ]] || tables+=("$data/$name")
 done
 stamp=$(cksum "${tables[@]}")

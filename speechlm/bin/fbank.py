@@ -12,13 +12,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the features come from the signature of Fbank."""
     from speechlm.core.signature import read_signature
 
-    parser.add_argument("--scp_dir", required=True, metavar="DATA", help="Kaldi data directory with wav.scp")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where fbank_NAME.JOB.{ark,scp,utt2num_frames} go")
+    parser.add_argument("--scp_dir", metavar="DATA", help="Kaldi data directory with wav.scp")
+    parser.add_argument("--out", metavar="DIR", help="where fbank_NAME.JOB.{ark,scp,utt2num_frames,json} go")
+    parser.add_argument("--show", action="store_true", help="only print the options of the features as a line of JSON")
     parser.add_argument("--name", help="NAME in the archives' names (default: the name of the data directory)")
     parser.add_argument("--list", metavar="FILE", help="take only the utterances in the first column of this file")
     parser.add_argument("--job", type=int, default=1, help="which share, from 1 (default 1)")
     parser.add_argument("--num_jobs", type=int, default=1, help="number of shares (default 1)")
-    parser.add_argument("--config", metavar="YAML", help="an experiment: its section 'features' is used")
+    parser.add_argument("--config", metavar="YAML", help="an experiment: its section 'features' is used; options win")
     parser.add_argument("--compress", type=int, default=0, choices=[0, 1, 2, 3, 5], help="Kaldi's compression method")
     parser.add_argument("--max_skip_share", type=float, default=0.05, help="fail when more is bad (default 0.05)")
     for flag, default, text in (
@@ -36,11 +37,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compute, write, and tell what was skipped."""
+    """Compute, write, and tell what was skipped; what the features are goes into a .json beside them."""
+    from speechlm.core.errors import UserError
     from speechlm.features.extract import Job, extract, features_of
+    from speechlm.features.record import record_line
+    from speechlm.io.files import atomic_open
 
     given = {option: value for option, value in vars(args).items() if value is not None}
     fbank = features_of(args.config, {name: TRUTH.get(value, value) for name, value in given.items()})
+    if args.show:
+        print(record_line(fbank), end="")
+        return
+    if not args.scp_dir or not args.out:
+        raise UserError("give --scp_dir and --out (only --show does without)")
     name = args.name or Path(args.scp_dir).resolve().name
     stem = f"{args.out}/fbank_{name}.{args.job}"
     extract(
@@ -54,3 +63,5 @@ def run(args: argparse.Namespace) -> None:
         allow_pipes=TRUTH[args.allow_pipes],
         allow_upsample=TRUTH[args.allow_upsample],
     )
+    with atomic_open(f"{stem}.json") as file:
+        file.write(record_line(fbank))

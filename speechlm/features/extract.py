@@ -12,7 +12,6 @@ import numpy as np
 
 from speechlm.core.errors import UserError
 from speechlm.core.log import progress
-from speechlm.core.registry import nearest
 from speechlm.core.signature import read_signature
 from speechlm.features.fbank import Fbank
 from speechlm.io.archive import ArkWriter
@@ -49,19 +48,20 @@ def features_of(config: str | None, given: dict[str, Any]) -> Fbank:
 
     given: options of the command line; those that are none of Fbank's are passed over.
 
-    Raises: UserError for an unknown option in the YAML, or a value out of range.
+    Raises: UserError for an unknown option or a value of the wrong type in the YAML, or a value out of range.
     """
     names = [option.name for option in read_signature("speechlm.features.fbank:Fbank").options]
     values: dict[str, Any] = {}
     if config:
-        from speechlm.core.config import read_config
+        from speechlm.core.config import Config, read_config
+        from speechlm.core.experiment import check
 
         read = read_config(config)
-        values = dict(read.values.get("features") or {})
-        for name in values:
-            if name not in names and name not in NOT_FBANK:
-                place = read.place(f"features.{name}")
-                raise UserError(f"{place}: features.{name}: unknown option; {nearest(name, names)}")
+        section = read.values.get("features") or {}
+        if isinstance(section, dict):
+            section = {name: value for name, value in section.items() if name not in NOT_FBANK}
+        own = Config({"features": section}, read.origin, read.path)
+        values = check(own, {"features": ("speechlm.features.fbank:Fbank",)}, {}).values["features"]
     values.update(given)
     return Fbank(**{name: value for name, value in values.items() if name in names})
 

@@ -26,7 +26,7 @@ class Fbank:
     spectrum. One object may be used for any number of waveforms; it is not safe to share between threads.
 
     Options:
-        rate: sampling rate in Hz.
+        rate: sampling rate in Hz that audio is brought to.
         num_mels: number of mel bins.
         frame_length: window in ms.
         frame_shift: step in ms.

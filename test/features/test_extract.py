@@ -56,7 +56,7 @@ def test_list_of_utterances_names_and_flags(tmp_path: Path) -> None:
     assert run("fbank", "--scp_dir", folder, "--out", tmp_path / "f", "--list", tmp_path / "list", "--name", "part",
                "--write_utt2num_frames", "false", "--compress", 2, *OPTIONS) == 0  # fmt: skip
     assert list(read_table(tmp_path / "f" / "fbank_part.1.scp")) == ["a-1", "b-2"]
-    assert sorted(os.listdir(tmp_path / "f")) == ["fbank_part.1.ark", "fbank_part.1.scp"]
+    assert sorted(os.listdir(tmp_path / "f")) == ["fbank_part.1.ark", "fbank_part.1.json", "fbank_part.1.scp"]
 
 
 def test_options_come_from_yaml_and_the_command_line_wins(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ utterance_tables='utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames
 speaker_tables='spk2gender spk2age cmvn.scp'
 # shellcheck disable=SC2034
 recording_tables='wav.scp reco2dur reco2num_channels reco2file_and_channel'
+# shellcheck disable=SC2034
+whole_files='cmvn.ark features.json'
 
 fail() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -46,7 +48,7 @@ begin_dir() {
 finish_dir() {
   local name
   if [[ -d $1 ]]; then
-    for name in $utterance_tables $speaker_tables $recording_tables spk2utt cmvn.ark; do rm -f "$1/$name"; done
+    for name in $utterance_tables $speaker_tables $recording_tables spk2utt $whole_files; do rm -f "$1/$name"; done
     for name in "$_new"/*; do
       [[ ! -d $name ]] || rm -rf "${1:?}/${name##*/}"
       mv "$name" "$1/"
@@ -77,7 +79,15 @@ filter_dir() {
     [[ ! -f $1/$name ]] || "$_utils/filter_scp.pl" "$recordings" "$1/$name" >"$3/$name"
   done
   rm -f "$3/.recordings"
-  [[ ! -f $1/cmvn.ark ]] || cp -p "$1/cmvn.ark" "$3/" # of a whole set: also that of its parts
+  copy_whole "$1" "$3"
+}
+
+# Copy what tells of a whole set, and so of its parts: statistics, and how the features were made.
+copy_whole() {
+  local name
+  for name in $whole_files; do
+    [[ ! -f $1/$name ]] || cp -p "$1/$name" "$2/"
+  done
 }
 
 # Examine what was made, except the audio, which nothing here changes: validate_tables DIR OPTION...

@@ -27,6 +27,7 @@ for dir in "$@"; do
     continue
   fi
   utils/copy_data_dir.sh "$dir" "$out"
+  rm -f "$out/features.json" # it tells of filter bank features
   utterances=$(wc -l < "$out/utt2spk")
   jobs=$((nj < utterances ? nj : utterances))
   # shellcheck disable=SC2086 # options are words
