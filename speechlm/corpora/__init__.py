@@ -9,6 +9,7 @@ KINDS: dict[str, str] = {
     "aishell": "speechlm.corpora.aishell:AishellCorpus",
     "commonvoice": "speechlm.corpora.commonvoice:CommonvoiceCorpus",
     "jsut": "speechlm.corpora.jsut:JsutCorpus",
+    "csj": "speechlm.corpora.csj:CsjCorpus",
     "reazonspeech": "speechlm.corpora.reazonspeech:ReazonspeechCorpus",
     "musan": "speechlm.corpora.musan:MusanCorpus",
     "tedlium": "speechlm.corpora.tedlium:TedliumCorpus",

@@ -45,7 +45,8 @@ def load_pretrained(auto_class: Any, checkpoint: str, *, dtype: str, attention: 
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"checkpoint '{checkpoint}': cannot be loaded ({reason}); give a folder with config.json and "
-            "model*.safetensors, or a Hugging Face hub name while there is a network"
+            "model*.safetensors, or a Hugging Face hub name while there is a network. Where only pytorch_model.bin is "
+            f"published: speechlm to_safetensors {checkpoint} --out FOLDER"
         ) from error
     finally:
         logging.set_verbosity(loud)

@@ -50,7 +50,8 @@ for name in $confs; do
 done
 
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" prepare
-stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
+  steps/features.sh --config "conf/${confs%%[[:space:]]*}.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Characters -> data/lang_char/tokens.txt" steps/tokens.sh --kind char --language zh data/train/text data/lang_char
 # No stage 3: the text model comes trained, from Qwen's makers.
 if ((${#form_a[@]})); then stage 4 "Training -> $(folder ${form_a[0]})/model.safetensors" train "${form_a[@]}"; fi

@@ -34,7 +34,7 @@ decode() {
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" \
   steps/prepare.sh ami data --corpus_dir "$corpus_dir" --allow_partial "$allow_partial"
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
-  steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+  steps/features.sh --config "conf/${confs%%[[:space:]]*}.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Units -> data/lang_char/tokens.txt" steps/tokens.sh --kind char --language en data/train/text data/lang_char
 stage 4 "Training -> ${left[-1]}/model.safetensors" recognisers
 stage 5 "Decoding -> ${left[-1]}/decode_test/text" decode

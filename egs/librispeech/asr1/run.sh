@@ -54,8 +54,8 @@ for name in $confs; do
 done
 
 stage 0 "Corpus -> data/train/wav.scp data/test_clean/wav.scp" prepare
-stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" \
-  data/{train,dev,test_clean,test_other}
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh \
+  --config "conf/${confs%%[[:space:]]*}.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test_clean,test_other}
 stage 2 "Subwords -> data/lang_bpe/tokens.txt" \
   steps/tokens.sh --kind bpe --language en --options "--size $bpe" data/train/text data/lang_bpe
 # No stage 3: the text model comes trained, from Qwen's makers.

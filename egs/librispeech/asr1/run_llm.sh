@@ -4,8 +4,9 @@
 #   ./run_llm.sh --corpus_dir DIR --musan DIR [--esc50 DIR] [--rir_scp SCP] [--stage 0] [--stop_stage 6]
 #   ./run_llm.sh --stage 4 --confs wavlm_qwen3_0.6b                    a small pair for one card; also whisper_qwen3_1.7b
 #   ./run_llm.sh --stage 4 --grid true                                 {frozen, lora, full} encoder x LLM instead of the confs
-# Checkpoints must hold safetensors. Of one that is published as pytorch_model.bin only, save a copy with transformers (from_pretrained,
-# save_pretrained of model and tokenizer or feature extractor) and give its folder: --train_options "--llm.checkpoint FOLDER".
+# Checkpoints must hold safetensors. Of those that are published as pytorch_model.bin only (HuBERT-large, Vicuna) make a copy:
+#   speechlm to_safetensors lmsys/vicuna-7b-v1.5 --out downloads/vicuna       a folder will do, too
+# and give its folder: --train_options "--llm.checkpoint downloads/vicuna --encoder.checkpoint downloads/hubert".
 # shellcheck disable=SC2086,SC2206,SC2046 # confs, sets, grids and options are words
 set -euo pipefail
 stage=0

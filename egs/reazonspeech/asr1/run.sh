@@ -24,19 +24,9 @@ llm_options=         # for those with an LLM, as in "--encoder.adapt frozen"
 . ./cmd.sh
 . utils/stages.sh
 
-split() { # once for what stage 0 has prepared: files made anew would make stage 2 anew
-  local half=$((num_held_out / 2)) whole
-  if [ "$(cat data/.split 2>/dev/null)" = "$num_held_out" ] && [ ! data/.prepared -nt data/.split ]; then return 0; fi
-  whole=$(wc -l < "data/$size/utt2spk")
-  utils/subset_data_dir.sh --first "data/$size" $((whole - num_held_out)) data/train
-  utils/subset_data_dir.sh --last "data/$size" $num_held_out data/held_out
-  utils/subset_data_dir.sh --first data/held_out $half data/dev
-  utils/subset_data_dir.sh --last data/held_out $((num_held_out - half)) data/test
-  echo "$num_held_out" > data/.split
-}
 prepare() {
   steps/prepare.sh reazonspeech data --corpus_dir "$corpus_dir" --splits "$size"
-  split
+  steps/hold_out.sh "data/$size" "$num_held_out"
   if [ -n "$jsut_dir" ]; then
     steps/prepare.sh jsut data/more/jsut --corpus_dir "$jsut_dir" --splits basic5000
     utils/copy_data_dir.sh data/more/jsut/basic5000 data/basic5000
@@ -46,14 +36,6 @@ prepare() {
     utils/copy_data_dir.sh data/more/commonvoice/test data/commonvoice
   fi
 }
-train() {
-  local name options
-  for name in $confs; do
-    options=$train_options
-    if [[ $name == *gpt* || $name == *qwen* ]]; then options="$options $llm_options"; fi
-    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/$name.yaml exp/$name $options
-  done
-}
 sets="data/dev data/test${jsut_dir:+ data/basic5000}${commonvoice_dir:+ data/commonvoice}"
 left=()
 for name in $confs; do left+=("exp/$name"); done
@@ -61,7 +43,8 @@ for name in $confs; do left+=("exp/$name"); done
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" prepare
 # No stage 1: HuBERT reads the audio and is trained. No stage 3: the LLM comes trained.
 stage 2 "Characters -> data/lang_char/tokens.txt" steps/tokens.sh --kind char --language ja data/train/text data/lang_char
-stage 4 "Training ->$(printf ' %s/model.safetensors' "${left[@]}")" train
+stage 4 "Training ->$(printf ' %s/model.safetensors' "${left[@]}")" \
+  steps/train_all.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --llm_options="$llm_options" "$confs" $train_options
 stage 5 "Decoding -> ${left[-1]}/decode_test/text" steps/decode_all.sh --cmd "$decode_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" \
   "${left[*]}" $sets
 stage 6 "Scoring -> RESULTS.md" steps/score.sh --unit char --language ja data "${left[@]}"

@@ -52,7 +52,7 @@ score() {
 
 stage 0 "LDC's sets -> data/train/wav.scp data/train/segments" prepare
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
-  steps/features.sh --cmd "$train_cmd" --nj "$nj" --rate 8000 $train $tests
+  steps/features.sh --config "conf/${confs%%[[:space:]]*}.yaml" --cmd "$train_cmd" --nj "$nj" $train $tests
 stage 2 "Units -> data/lang_char/tokens.txt" steps/tokens.sh --kind char --language en data/train/text data/lang_char
 stage 4 "Training -> ${left[-1]}/model.safetensors" recognisers
 stage 5 "Decoding -> ${left[-1]}/decode_dev/text" decode

@@ -26,32 +26,20 @@ prepare() {
   if [ -n "$exps" ]; then options+=(--splits dev test); fi
   steps/prepare.sh tedlium data "${options[@]}"
 }
-train() {
-  local name
-  for name in $confs; do steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/$name.yaml exp/$name $train_options; done
-}
-borrow() {
-  local exp
-  for exp in $exps; do steps/borrow.sh "$exp" exp; done
-}
-decode() {
-  local exp words=
-  if [ -n "$exps" ]; then words=--from_audio; fi
-  for exp in "${left[@]}"; do
-    steps/decode.sh --cmd "$decode_cmd" --nj "$nj" --options "$words ${tuned:+--tuned $exp/$tuned/best.yaml}" "$exp" data/dev data/test
-  done
-}
 left=()
 for name in ${exps:-$confs}; do left+=("exp/$(basename "$name")"); done
 
 stage 0 "Corpus -> data/dev/wav.scp data/test/wav.scp" prepare
 if [ -n "$exps" ]; then
-  stage 4 "Experiments of other recipes -> ${left[-1]}/model.safetensors" borrow
+  stage 4 "Experiments of other recipes -> ${left[-1]}/model.safetensors" steps/borrow.sh $exps exp
 else
-  stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+  stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
+    steps/features.sh --config "conf/${confs%%[[:space:]]*}.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
   stage 2 "Units -> data/lang_bpe/tokens.txt" \
     steps/tokens.sh --kind bpe --language en --options "--size 500" data/train/text data/lang_bpe
-  stage 4 "Training -> ${left[-1]}/model.safetensors" train
+  stage 4 "Training -> ${left[-1]}/model.safetensors" \
+    steps/train_all.sh --cmd "$cuda_cmd" --ngpu "$ngpu" "$confs" $train_options
 fi
-stage 5 "Decoding -> ${left[-1]}/decode_test/text" decode
+stage 5 "Decoding -> ${left[-1]}/decode_test/text" steps/decode_all.sh --cmd "$decode_cmd" --nj "$nj" \
+  --options="${exps:+--from_audio}" --tuned "$tuned" "${left[*]}" data/dev data/test
 stage 6 "Scoring -> RESULTS.md" steps/score.sh --unit word --language en data "${left[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stage 5: decode data directories in parallel jobs; jobs that were stopped go on, what is decoded is kept.
 #   steps/decode.sh [--cmd run.pl] [--nj 2] [--ngpu 0] [--options "--decode.beam 8"] exp/x data/test [data/dev ...]
-# Writes exp/x/decode_<set>[_<tag>]/{text,nbest.jsonl,stats.json}.
+# Writes exp/x/decode_<set>[_<tag>]/{text,score,nbest.jsonl,stats.json}; with --decode.times word or char also ctm.
 set -euo pipefail
 cmd=run.pl
 nj=2
