@@ -12,7 +12,7 @@ from speechlm.data.dataset import Example
 def collate(examples: list[Example]) -> Batch:
     """Pad examples on the right into a batch; the order stays.
 
-    `targets` and `answers` are None unless every example has them.
+    `targets`, `answers` and `hot` are None unless every example has them.
     """
     if not examples:
         raise ValueError("a batch needs at least one example")
@@ -24,6 +24,7 @@ def collate(examples: list[Example]) -> Batch:
         texts=[example.text for example in examples],
         targets=_ids([example.targets for example in examples]),
         answers=_ids([example.answer for example in examples]),
+        hot=_ids([example.hot for example in examples]),
     )
 
 

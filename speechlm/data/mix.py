@@ -10,13 +10,14 @@ import numpy as np
 
 from speechlm.core.errors import UserError
 from speechlm.data.dataset import Example
+from speechlm.data.texts import LazyIds
 
 
 class ExampleSet(Protocol):
     """What a loader needs of a data set."""
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """Ids of all utterances."""
         ...
 
@@ -59,9 +60,15 @@ class MixedDataset:
         self.counts = _counts([len(part) for part in parts], shares)
 
     @cached_property
-    def ids(self) -> list[str]:
-        """Ids of all sets, behind each other."""
-        return [utt for part in self.parts for utt in part.ids]
+    def ids(self) -> Sequence[str]:
+        """Ids of all sets, behind each other; read from disk one by one where a set does so."""
+        if not any(isinstance(part.ids, LazyIds) for part in self.parts):
+            return [utt for part in self.parts for utt in part.ids]
+        return LazyIds(self._id_of, len(self))
+
+    def _id_of(self, index: int) -> str:
+        part = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self.parts[part].ids[index - int(self.starts[part])]
 
     @cached_property
     def sizes(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from speechlm.text.normalize import Language, normalize
 LOGGER = logging.getLogger(__name__)
 
 FRAME_SECONDS = 0.01
-"""Step of Kaldi's features, used for the duration where only utt2num_frames is there."""
+"""Step of Kaldi's features where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,32 @@ class Selection:
 
     def line(self) -> str:
         """Say in one line what is used and what is left out."""
-        left_out = [
-            f"{len(ids)} {reason} ({ids[0]}{' …' if len(ids) > 1 else ''})" for reason, ids in self.skipped.items()
-        ]
-        total = sum(self.seconds.values())
-        told = ", ".join(left_out) or "none"
-        return f"{self.name}: {len(self.ids)} utterances, {clock(total)} of audio; left out: {told}"
+        return summary_line(self.name, len(self.ids), sum(self.seconds.values()), self.skipped)
+
+    def text_of(self, index: int) -> str:
+        """Give the normalised text of an utterance."""
+        return self.texts[self.ids[index]]
+
+    def speaker_of(self, index: int) -> str:
+        """Give the speaker of an utterance, its id where nothing tells."""
+        return self.speakers.get(self.ids[index], self.ids[index])
+
+    def seconds_of(self, index: int) -> float:
+        """Give the duration of an utterance."""
+        return self.seconds[self.ids[index]]
+
+
+def summary_line(name: str, used: int, seconds: float, skipped: dict[str, list[str]]) -> str:
+    """Say in one line what of a directory is used and what is left out."""
+    left_out = [f"{len(ids)} {reason} ({ids[0]}{' …' if len(ids) > 1 else ''})" for reason, ids in skipped.items()]
+    told = ", ".join(left_out) or "none"
+    return f"{name}: {used} utterances, {clock(seconds)} of audio; left out: {told}"
 
 
 def select(
-    folder: DataDir, source: str, language: Language, limits: Limits, *, from_audio: bool, allow_pipes: bool
-) -> Selection:
+    folder: DataDir, source: str, language: Language, limits: Limits, *, from_audio: bool, allow_pipes: bool,
+    seconds_per_frame: float = FRAME_SECONDS,
+) -> Selection:  # fmt: skip
     """Choose the utterances of `folder` that have speech for `source`, a text, and a duration within the limits.
 
     Raises: UserError when a needed file is missing or nothing is left.
@@ -69,11 +84,11 @@ def select(
     # Without the file `text` every transcript is empty; that is a decoding set, and only allowed where asked for.
     texts = folder.text if folder.text is not None else {}
     speech = _speech_table(folder, source, from_audio)
-    times = _seconds(folder, allow_pipes) if spoken else {}
+    times = _seconds(folder, allow_pipes, seconds_per_frame) if spoken else {}
     for utt in sorted(folder.ids(), key=lambda utt: utt.encode()):
         text = normalize(texts.get(utt, ""), language)
         seconds = times.get(utt, 0.0)
-        reason = _reason(text, seconds, limits, spoken)
+        reason = reason_of(text, seconds, limits, spoken)
         if speech is not None and utt not in speech:
             reason = "without features" if source == "feats" and not from_audio else "without audio"
         if reason:
@@ -87,7 +102,8 @@ def select(
     return chosen
 
 
-def _reason(text: str, seconds: float, limits: Limits, spoken: bool) -> str | None:
+def reason_of(text: str, seconds: float, limits: Limits, spoken: bool) -> str | None:
+    """Say why an utterance is left out; None where it is used."""
     if not text and not limits.allow_empty:
         return "without text"
     if spoken and seconds < limits.min_seconds:
@@ -110,9 +126,9 @@ def _speech_table(folder: DataDir, source: str, from_audio: bool) -> dict[str, s
     return None
 
 
-def _seconds(folder: DataDir, allow_pipes: bool) -> dict[str, float]:
+def _seconds(folder: DataDir, allow_pipes: bool, seconds_per_frame: float) -> dict[str, float]:
     """Find the durations: the data directory's own, or the number of frames where the audio would have to be opened."""
     if folder.utt2dur is None and folder.segments is None and folder.utt2num_frames is not None:
         place = f"{folder.path}/utt2num_frames"
-        return {utt: number(value, utt, place) * FRAME_SECONDS for utt, value in folder.utt2num_frames.items()}
+        return {utt: number(value, utt, place) * seconds_per_frame for utt, value in folder.utt2num_frames.items()}
     return folder.seconds(allow_pipes)

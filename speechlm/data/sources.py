@@ -33,6 +33,18 @@ class Source(Protocol):
         ...
 
 
+class TextSource(Protocol):
+    """Makes what stands in the place of speech from the text alone: there is nothing to read, and no duration."""
+
+    def size(self, text: str) -> int:
+        """Count what decides how much room a text takes in a batch."""
+        ...
+
+    def of(self, text: str, key: str) -> np.ndarray:
+        """Make the row; `key` names (seed, utterance, epoch) and fixes every random choice."""
+        ...
+
+
 class Features:
     """Filter bank features (T, D) float32: read from feats.scp, or computed from augmented audio with `fbank`."""
 
@@ -138,34 +150,26 @@ class Units:
     """Unit ids (T,) int64 of the text: pinyin syllables in the place of speech (2409.16005)."""
 
     def __init__(
-        self,
-        texts: Mapping[str, str],
-        encode: Callable[[str], list[int]],
-        noisy: Callable[[str, str], list[int]] | None = None,
+        self, encode: Callable[[str], list[int]], noisy: Callable[[str, str], list[int]] | None = None
     ) -> None:
-        self.texts, self.encode, self.noisy = texts, encode, noisy
+        self.encode, self.noisy = encode, noisy
 
-    def units(self, utt: str) -> list[int]:
-        """Give the unit ids of an utterance."""
-        return self.encode(self.texts[utt])
+    def size(self, text: str) -> int:
+        """Count the units of a text."""
+        return len(self.encode(text))
 
-    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
-        """Give the unit ids, with the noise of (seed, utterance, epoch) where there is one; there is no audio."""
-        ids = self.noisy(self.texts[utt], key) if self.noisy else self.units(utt)
-        return np.array(ids, dtype=np.int64), None
-
-    def preload(self, utt: str) -> bool:
-        """Nothing to keep: the text lies in memory."""
-        return False
+    def of(self, text: str, key: str) -> np.ndarray:
+        """Give the unit ids, with the noise of (seed, utterance, epoch) where there is one."""
+        return np.array(self.noisy(text, key) if self.noisy else self.encode(text), dtype=np.int64)
 
 
 class Empty:
     """No speech at all: for training a language model on text."""
 
-    def read(self, utt: str, key: str) -> tuple[np.ndarray, float | None]:
-        """Give an empty row."""
-        return np.zeros(0, dtype=np.float32), None
+    def size(self, text: str) -> int:
+        """Count the letters of a text."""
+        return len(text)
 
-    def preload(self, utt: str) -> bool:
-        """Nothing to keep."""
-        return False
+    def of(self, text: str, key: str) -> np.ndarray:
+        """Give an empty row."""
+        return np.zeros(0, dtype=np.float32)
