@@ -9,6 +9,7 @@ KINDS: dict[str, str] = {
     "dws_mlp": "speechlm.bridges.dws_mlp:DwsMlpBridge",
     "conv_transformer": "speechlm.bridges.conv_transformer:ConvTransformerBridge",
     "ctc_compress": "speechlm.bridges.ctc_compress:CtcCompressBridge",
+    "ctc_lookup": "speechlm.bridges.ctc_lookup:CtcLookupBridge",
     "query": "speechlm.bridges.query:QueryBridge",
     "identity": "speechlm.bridges.identity:IdentityBridge",
 }

@@ -13,6 +13,8 @@ class TrainOptions:
     Options:
         start_from: finished experiments whose weights are taken over, in this order, where name and shape fit.
         start_parts: parts that are taken over, such as [encoder, bridge]; empty takes all.
+        start_names: names that changed, as OLD=NEW: what start_from holds below OLD is taken over below NEW, such as
+            encoder.table=bridge.table.
         seed: seed of weights, order, dropout and augmentation.
         precision: arithmetic of the forward pass; fp32, or bf16 autocast.
         accumulate: batches whose gradients are added before a step.
@@ -37,6 +39,7 @@ class TrainOptions:
 
     start_from: list[str] = field(default_factory=list)
     start_parts: list[str] = field(default_factory=list)
+    start_names: list[str] = field(default_factory=list)
     seed: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     accumulate: int = 1

@@ -158,7 +158,13 @@ class TrainingState:
         """Take over finished experiments; what they bring into frozen parts is kept beside the checkpoints."""
         brought: set[str] = set()
         for path in self.options.start_from:
-            report = load_trained(self.module.model, path, strict=False, only_prefixes=self.options.start_parts)
+            report = load_trained(
+                self.module.model,
+                path,
+                strict=False,
+                only_prefixes=self.options.start_parts,
+                renamed=self.options.start_names,
+            )
             LOGGER.info("start_from: %s", report.line())
             brought.update(report.loaded)
         trained = trained_tensors(self.module.model)

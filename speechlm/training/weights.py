@@ -80,7 +80,12 @@ def weight_files(path: Path | str) -> list[Path]:
 
 
 def load_trained(
-    module: nn.Module, path: Path | str, *, strict: bool = True, only_prefixes: Sequence[str] = ()
+    module: nn.Module,
+    path: Path | str,
+    *,
+    strict: bool = True,
+    only_prefixes: Sequence[str] = (),
+    renamed: Sequence[str] = (),
 ) -> LoadReport:
     """Load the weights of an experiment, a checkpoint or a file into `module`.
 
@@ -88,12 +93,14 @@ def load_trained(
         Otherwise what fits by name and shape is taken, also where the layer is now wrapped by LoRA, or frozen, or the
         encoder is now the lower one of two.
     only_prefixes: take only names that begin with one of these, such as ["encoder"].
+    renamed: "OLD=NEW" for what the file has below OLD and the module below NEW; looked at before `only_prefixes`.
 
     Raises: UserError that names the tensors when `strict` is broken, or when nothing fits at all.
     """
     tensors: dict[str, Tensor] = {}
     for file in weight_files(path):
         tensors.update(load_weights(file)[0])
+    tensors = {_renamed(name, renamed): tensor for name, tensor in tensors.items()}
     tensors = {name: tensor for name, tensor in tensors.items() if _chosen(name, only_prefixes)}
     needed = [name for name in trained_tensors(module) if _chosen(name, only_prefixes)]
     report = load_tensors(all_tensors(module), tensors, Path(path), needed=needed)
@@ -106,6 +113,16 @@ def load_trained(
 
 def _chosen(name: str, prefixes: Sequence[str]) -> bool:
     return not prefixes or any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def _renamed(name: str, pairs: Sequence[str]) -> str:
+    for pair in pairs:
+        old, sign, new = pair.partition("=")
+        if not (old and sign and new):
+            raise UserError(f"train.start_names: '{pair}' must be OLD=NEW, such as encoder.table=bridge.table")
+        if name == old or name.startswith(old + "."):
+            return new + name.removeprefix(old)
+    return name
 
 
 @torch.no_grad()
