@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from speechlm.core.errors import UserError
+from speechlm.decoding.aid_options import without_idle
 from speechlm.io.expdir import ExpDir
 from speechlm.io.tables import iter_table
 from speechlm.report.compare import read_scoring
 
-PLUMBING = ("device", "batch_seconds", "batch_slots", "kind")
+PLUMBING = ("device", "batch_seconds", "batch_slots", "kind", "draft")
 """Decoding options that change the speed only, or that tell nothing new."""
 
 
@@ -71,7 +72,7 @@ def facts_of(folder: Path, command: str | None = None) -> Facts:
         audio_seconds=audio,
         real_time_factor=spent / audio if audio and spent is not None else None,
         command=exp.command.read_text(encoding="utf-8").strip() if exp.command.exists() else command,
-        options=in_words({name: value for name, value in options.items() if name not in PLUMBING}) or None,
+        options=in_words({name: value for name, value in without_idle(options).items() if name not in PLUMBING}) or None,
         tuned=_tuned(exp.path, options),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from speechlm.core.errors import UserError
 from speechlm.io.expdir import ExpDir
@@ -19,8 +20,9 @@ from speechlm.scoring.significance import bootstrap_interval, paired_bootstrap
 NOTE = (
     "error %: mean over the seeds. spread: lowest and highest seed, and the standard deviation (n - 1). 95 % interval: "
     "of that mean, bootstrapped over utterances, the errors of an utterance added up over the seeds. against the "
-    "reference: relative change of the error, and p of the paired bootstrap over utterances. audio s/s: seconds of "
-    "audio trained on in a second, median over the training; memory: its peak."
+    "reference: relative change of the error, and p of the paired bootstrap over utterances. ins %: insertions on speech. "
+    "text on non-speech: utterances without words that got some, mean over the seeds (lowest - highest), and units a minute "
+    "put there. audio s/s: seconds of audio trained on in a second, median over the training; memory: its peak."
 )
 EMPTY = "-"
 
@@ -82,18 +84,35 @@ def row_of(line: Line, reference: Counted | None) -> Row:
     if not line.folders:
         return cells
     scores = [read_scoring(folder) for folder in line.folders]
-    rates = [score["rate"] for score in scores]
+    cells["commit"] = ", ".join(sorted({score.get("commit") or "not recorded" for score in scores}))
+    cells |= _insertions([score["insertions_apart"] for score in scores])
     counted = count_errors(line.folders)
-    low, high = bootstrap_interval(counted.repeated, counted.errors)[1:]
-    cells |= {
-        "error %": f"{statistics.fmean(rates):.2f}",
-        "spread": f"{min(rates):.2f} - {max(rates):.2f}, sd {statistics.stdev(rates):.2f}" if len(rates) > 1 else EMPTY,
-        "95 % interval": f"{low:.2f} - {high:.2f}",
-        "commit": ", ".join(sorted({score.get("commit") or "not recorded" for score in scores})),
-    }
+    if sum(counted.words):  # a set of nothing but sound without words has no error rate
+        rates = [score["rate"] for score in scores]
+        low, high = bootstrap_interval(counted.repeated, counted.errors)[1:]
+        several = len(rates) > 1
+        cells |= {
+            "error %": f"{statistics.fmean(rates):.2f}",
+            "spread": f"{min(rates):.2f} - {max(rates):.2f}, sd {statistics.stdev(rates):.2f}" if several else EMPTY,
+            "95 % interval": f"{low:.2f} - {high:.2f}",
+        }
     if reference and not line.is_reference:
         cells |= _against(counted, reference, line)
     return cells | _cost(ExpDir(line.folders[0].parent))
+
+
+def _insertions(apart: list[dict[str, Any]]) -> Row:
+    """Tell what was put in, on speech and where nothing was said (2406.17272), over the seeds."""
+    rates = [one["speech_insertion_rate"] for one in apart]
+    cells: Row = {} if None in rates else {"ins %": f"{statistics.fmean(rates):.2f}"}
+    if apart[0]["silence_utterances"]:
+        wrong = [one["silence_utterances_with_output"] for one in apart]
+        told = f"{statistics.fmean(wrong):.1f} ({min(wrong)} - {max(wrong)}) of {apart[0]['silence_utterances']}"
+        minutes = [one["silence_units_per_minute"] for one in apart]
+        cells["text on non-speech"] = (
+            told if None in minutes else f"{told}; {statistics.fmean(minutes):.1f} units/min"
+        )
+    return cells
 
 
 def _against(counted: Counted, reference: Counted, line: Line) -> Row:
@@ -127,12 +146,18 @@ def _short(option: str) -> str:
     return option.split(".", 1)[-1]
 
 
+def _without_words(line: Line) -> bool:
+    return any(read_scoring(folder)["insertions_apart"]["silence_utterances"] for folder in line.folders)
+
+
 def table(lines: list[Line]) -> str:
     """Write the lines, a table for each test set, in the order of the sweep's file."""
     options = list(dict.fromkeys(_short(option) for line in lines for option in line.choice))
     compared = any(line.is_reference for line in lines)
     columns = ["row", *options, "error %", "spread", "95 % interval"]
     columns += ["against the reference", "p"] if compared else []
+    columns += ["ins %"]
+    columns += ["text on non-speech"] if any(map(_without_words, lines)) else []
     columns += ["seeds", "trained parameters", "all parameters", "audio s/s", "memory GiB", "commit"]
     parts = []
     for name in dict.fromkeys(line.set for line in lines):

@@ -9,7 +9,8 @@ import soundfile
 
 from test.egs.recipe import ROOT, environment
 
-SHORT = ["--nj", "2", "--train_options", "'--optim.steps 2 --optim.warmup 1 --train.valid_every 2 --train.log_every 1'"]
+STEPS = "--optim.steps 2 --optim.warmup 1 --train.valid_every 2 --train.log_every 1"
+SHORT = ["--nj", "2", "--synth", "12", "--train_options", f"'{STEPS}'"]
 WORDS = ["how", "are", "you", "today", "my", "friend", "the", "sun", "is", "warm", "and", "we", "go", "home"]
 
 

@@ -33,7 +33,7 @@ decode() {
 
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" steps/prepare.sh fsdd data --corpus_dir "$corpus_dir"
 stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
-  steps/features.sh --cmd "$train_cmd" --nj "$nj" --rate 8000 --num_mels 40 data/{train,dev,test}
+  steps/features.sh --config "conf/$ctc.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Units -> data/lang_word/tokens.txt" steps/tokens.sh --kind word --language en data/train/text data/lang_word
 stage 3 "Text model -> exp/lm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser

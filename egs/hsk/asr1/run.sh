@@ -8,7 +8,7 @@ stop_stage=6
 cmd=run.pl
 nj=2
 corpus_dir=
-lm_text=             # more Mandarin words or sentences, one a line, for the text model
+lm_text=             # files of more Mandarin words or sentences, one a line, for the text model
 pinyin=pinyin_ctc
 ctc=conformer_ctc
 llm=speech_llm
@@ -21,7 +21,7 @@ train_options=       # for all trainings, as in "--train.seed 2"
 lang() {
   steps/text.sh --held_out "data/dev data/test" data/train/text "$lm_text" data/train_text
   steps/tokens.sh --kind char --language zh data/train_text/text data/lang_char
-  steps/tokens.sh --kind pinyin --language zh --options "--units initial_final" data/train_text/text data/lang_phone
+  steps/tokens.sh --kind pinyin --language zh --options "--units initial_final" data/train/text data/lang_phone
 }
 text_model() {
   [ -f exp/llm_init/config.json ] ||
@@ -43,7 +43,8 @@ score() {
 }
 
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" steps/prepare.sh hsk data --corpus_dir "$corpus_dir"
-stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
+  steps/features.sh --config "conf/$ctc.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Lexicon and units -> data/lang_char/tokens.txt data/lang_phone/tokens.txt" lang
 stage 3 "Text model: pinyin to characters -> exp/pinyin_llm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser

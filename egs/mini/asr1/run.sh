@@ -42,7 +42,8 @@ decode() {
 
 stage 0 "Corpus -> data/train/wav.scp data/test/wav.scp" steps/prepare.sh mini data ${text_file:+--text_file "$text_file"} \
   --num_train "$num_train" --num_dev "$num_dev" --num_test "$num_test" --nj "$nj"
-stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
+  steps/features.sh --config "conf/$ctc.yaml" --cmd "$train_cmd" --nj "$nj" data/{train,dev,test}
 stage 2 "Lexicon and units -> data/lang_char/tokens.txt data/lang_pinyin/tokens.txt" lang
 stage 3 "Text model: pinyin to characters -> exp/pinyin_llm/llm/config.json" text_model
 stage 4 "Training -> exp/$ctc/model.safetensors exp/$llm/model.safetensors" recogniser

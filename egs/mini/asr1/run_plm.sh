@@ -37,7 +37,8 @@ text() {
 }
 
 stage 0 "Corpus -> data/train/wav.scp data/poems/wav.scp" prepare
-stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" steps/features.sh --cmd "$train_cmd" --nj "$nj" data/{train,dev,test,poems}
+stage 1 "Features -> data/train/feats.scp data/train/cmvn.ark" \
+  steps/features.sh --config conf/conformer_ctc.yaml --cmd "$train_cmd" --nj "$nj" data/{train,dev,test,poems}
 stage 2 "Characters -> data/lang_char/tokens.txt" steps/tokens.sh --kind char --language zh data/train/text data/lang_char
 stage 3 "Text of the LM -> data/train_text/text exp/plm_init/config.json" text
 stage 4 "LM and recognisers, decoded and scored (stages 4-6) -> RESULTS.md" \
