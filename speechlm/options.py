@@ -19,15 +19,16 @@ from speechlm.core.registry import kinds, signature
 from speechlm.core.signature import Option, Signature, read_signature
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "text": ("speechlm.options:TextOptions",),
-    "features": ("speechlm.options:FeatureOptions",),
+    "text": ("speechlm.options:TextOptions", "speechlm.text.hot_list:HotListOptions"),
+    "features": ("speechlm.options:FeatureOptions", "speechlm.features.fbank:Fbank"),
     "augment": ("speechlm.features.augment:Augmenter",),
     "pinyin_noise": ("speechlm.text.pinyin_noise:PinyinNoise",),
     "data": ("speechlm.options:DataOptions",),
     "teachers": ("speechlm.llms.teacher:TextTeacher",),
     "optim": ("speechlm.training.optim:OptimOptions",),
     "train": ("speechlm.training.options:TrainOptions",),
-    "decode": ("speechlm.options:DecodeOptions", "speechlm.decoding.constraints:SearchOptions"),
+    "decode": ("speechlm.options:DecodeOptions", "speechlm.decoding.constraints:SearchOptions",
+               "speechlm.decoding.aid_options:AidOptions"),
     "score": ("speechlm.options:ScoreOptions",),
 }
 """Sections of an experiment's YAML, and the classes whose options they hold; `teachers` is a list."""
@@ -45,7 +46,8 @@ class TextOptions:
     Options:
         language: language of the transcripts; chooses the one normaliser that training and scoring share.
         tokens: folder of the units of a CTC or transducer head (`speechlm tokens` made it).
-        prompt: what the LLM reads; `{speech}` is the speech slot, `{text}` the answer; stored with the model.
+        prompt: what the LLM reads; `{speech}` is the speech slot, `{text}` the answer, `{hot}`, where it has one, a list of
+            phrases that may be spoken; stored with the model.
         source: folder of the units that feed the pinyin encoder instead of speech.
     """
 
@@ -57,20 +59,12 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """What stage 1 computes and what the encoder is given.
+    """What the encoder is given of what stage 1 computes; what that is, is told by `Fbank`.
 
     Options:
-        rate: sampling rate in Hz that audio is brought to.
-        num_mels: mel bins of the filter bank features.
-        frame_length: window in ms.
-        frame_shift: step in ms.
         cmvn: mean and variance normalisation; statistics of the whole training set, of the utterance, or none.
     """
 
-    rate: int = 16000
-    num_mels: int = 80
-    frame_length: float = 25.0
-    frame_shift: float = 10.0
     cmvn: Literal["global", "utterance", "none"] = "global"
 
 
@@ -113,12 +107,13 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """Which search, with how much at once; what it may do is told by `SearchOptions`.
+    """Which search, with how much at once; what it may do is told by `SearchOptions`, what helps it by `AidOptions`.
 
     Options:
         kind: the model's own search (ctc, transducer or llm); auto takes the LLM if there is one.
         batch_seconds: seconds of audio decoded together.
         ctc_weight: weight of the CTC head's prefix score in the LLM's beam search; 0 leaves it out.
+        times: give the times of words or characters of the best hypothesis, found by the trained CTC head.
         max_symbols: units a transducer may put out at one encoder step (greedy), or for each of all steps (beam).
         device: where to decode; auto takes the GPU if there is one.
     """
@@ -126,6 +121,7 @@ class DecodeOptions:
     kind: Literal["auto", "ctc", "transducer", "llm"] = "auto"
     batch_seconds: float = 60.0
     ctc_weight: float = 0.0
+    times: Literal["none", "char", "word"] = "none"
     max_symbols: int = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

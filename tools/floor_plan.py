@@ -18,7 +18,7 @@ REST = """egs/           README.md (best number of each recipe)  TEMPLATE/asr1/{
 utils/         Kaldi's scripts by their names: parse_options.sh run.pl slurm.pl queue.pl validate_data_dir.sh ...
 tools/         installers of what is optional (Slurm, GridEngine, sctk), check_install.py, floor_plan.py
 test/          mirrors the packages; families/ (batteries), reference/ (slow obvious oracles), shell/, cluster/, bench/
-doc/           own_corpus.md"""
+doc/           cluster.md  hot_words.md  own_corpus.md  transcribe.md"""
 
 
 def tree() -> str:

@@ -13,10 +13,13 @@ from speechlm.data.dataset import Example, SpeechDataset
 from speechlm.decoding.recognizer import Result
 from speechlm.features.augment import Augmenter
 from speechlm.features.cmvn import CmvnStats
+from speechlm.features.extract import NOT_FBANK
 from speechlm.features.fbank import Fbank
+from speechlm.features.record import refuse_other_features
 from speechlm.io.expdir import ExpDir
 from speechlm.scoring.align import Counts
 from speechlm.scoring.wer import Tally, reader
+from speechlm.text.hot_list import HotLists, hot_list_options
 from speechlm.text.prompt import Prompt
 from speechlm.text.tokens import load_tokenizer
 
@@ -25,20 +28,27 @@ Encode = Callable[[str], list[int]]
 
 def make_fbank(values: dict[str, Any]) -> Fbank:
     """Make the feature extractor of the section `features`."""
-    own = values["features"]
-    return Fbank(
-        rate=own["rate"], num_mels=own["num_mels"], frame_length=own["frame_length"], frame_shift=own["frame_shift"]
-    )
+    return Fbank(**{name: value for name, value in values["features"].items() if name not in NOT_FBANK})
 
 
 def source_of(values: dict[str, Any]) -> str:
     """Tell what an experiment's encoder reads: feats, wave, pinyin or none."""
     from speechlm.core.registry import load
 
+    return load("encoder", _lowest(values)["kind"]).source
+
+
+def _lowest(values: dict[str, Any]) -> dict[str, Any]:
+    """Give the section of the encoder that stands nearest to the data."""
     section = values["encoder"]
     while section.get("over"):
         section = section["over"]
-    return load("encoder", section["kind"]).source
+    return section
+
+
+def reads_fbank(values: dict[str, Any]) -> bool:
+    """Tell whether the rows of feats.scp are filter bank features, and not outputs of a cached encoder."""
+    return source_of(values) == "feats" and _lowest(values)["kind"] != "cached"
 
 
 def cmvn_of(values: dict[str, Any], exp: ExpDir) -> CmvnStats | str | None:
@@ -51,10 +61,10 @@ def cmvn_of(values: dict[str, Any], exp: ExpDir) -> CmvnStats | str | None:
 
 def make_prompt(values: dict[str, Any]) -> tuple[Prompt, Any]:
     """Turn `text.prompt` into token ids of the LLM; give the LLM's tokenizer too."""
-    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_ids
+    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_of
 
     tokenizer = load_llm_tokenizer(values["llm"]["checkpoint"])
-    return prompt_ids(tokenizer, values["text"]["prompt"]), tokenizer
+    return prompt_of(tokenizer, values["text"]), tokenizer
 
 
 def answer_encoder(tokenizer: Any, prompt: Prompt) -> Encode:
@@ -62,6 +72,21 @@ def answer_encoder(tokenizer: Any, prompt: Prompt) -> Encode:
     from speechlm.llms.tokenizer import encode_text
 
     return lambda text: encode_text(tokenizer, text) + prompt.end
+
+
+def give_hot_lists(sets: list[SpeechDataset], values: dict[str, Any], prompt: Prompt, tokenizer: Any) -> None:
+    """Let training sets draw lists of phrases, from the transcripts of all of them, where the prompt has a slot for one."""
+    from speechlm.llms.tokenizer import encode_text
+
+    slot = prompt.hot
+    if slot is None:
+        return
+    texts = [(len(one), one.selection.text_of) for one in sets]
+    lists = HotLists(
+        hot_list_options(values["text"]), texts, lambda phrases: slot.write(phrases, lambda t: encode_text(tokenizer, t))
+    )
+    for one in sets:
+        one.hot = lists
 
 
 def make_dataset(
@@ -77,16 +102,21 @@ def make_dataset(
 
     training: augment, and leave out what is too short, too long or empty; else every utterance is kept.
     from_audio: compute features from the audio though the experiment reads feats.scp.
+
+    Raises: UserError when feats.scp was made otherwise than the section `features` says.
     """
     data, source = values["data"], source_of(values)
     on_the_fly = source == "feats" and (from_audio or (training and data["from_audio"]))
+    fbank = make_fbank(values)
+    if reads_fbank(values) and not on_the_fly:
+        refuse_other_features(Path(folder), fbank)
     units = load_tokenizer(exp.tokens) if exp.tokens.exists() else None
     sources = load_tokenizer(exp.source) if exp.source.exists() else None
     return SpeechDataset(
         folder,
         source=source,  # type: ignore[arg-type]
         rate=values["features"]["rate"],
-        fbank=make_fbank(values) if on_the_fly else None,
+        fbank=fbank if on_the_fly else None,
         cmvn=cmvn_of(values, exp) if source == "feats" else None,  # type: ignore[arg-type]
         encode_source=sources.encode if sources else None,
         encode_noisy=noise_on(sources, values.get("pinyin_noise", {})) if training else None,
@@ -101,6 +131,7 @@ def make_dataset(
         text_seconds=data["text_seconds"],
         keep_in_memory=data["keep_in_memory"] if training else 0.0,
         seed=values["train"]["seed"],
+        seconds_per_frame=fbank.seconds_per_frame,
     )
 
 
@@ -134,7 +165,10 @@ def furnish(exp: ExpDir, values: dict[str, Any]) -> None:
     if source_of(values) == "feats" and values["features"]["cmvn"] == "global":
         if not values["data"]["train"]:
             raise UserError("data.train: give at least one data directory")
-        stats = [CmvnStats.load(Path(folder) / "cmvn.ark") for folder in _whole_sets(values["data"])]
+        whole = _whole_sets(values["data"])
+        for folder in whole if reads_fbank(values) else []:
+            refuse_other_features(Path(folder), make_fbank(values))
+        stats = [CmvnStats.load(Path(folder) / "cmvn.ark") for folder in whole]
         total = stats[0]
         for other in stats[1:]:
             total.merge(other)

@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Decode one share, or merge."""
+    from speechlm.decoding.aid_options import aid_hashes
     from speechlm.io.expdir import ExpDir
     from speechlm.io.hashes import content_hash
     from speechlm.options import decode_overrides
@@ -34,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     exp = ExpDir(args.exp)
     values = exp.read_options()
     changed = decode_overrides(values, [*_tuned(args.tuned), *args.overrides])
-    header = {"weights": content_hash(exp.weights), "options": {**values["decode"], **changed}}
+    header: dict[str, Any] = {"weights": content_hash(exp.weights), "options": {**values["decode"], **changed}}
+    if files := aid_hashes(header["options"]):
+        header["files"] = files
     if args.merge:
         _merge(args, values, header)
     else:
@@ -53,12 +56,19 @@ def _tuned(path: str | None) -> list[str]:
 
 
 def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, Any]) -> None:
-    from speechlm.decoding.parts import merge
+    from speechlm.decoding.hot_phrases import leak_counter
+    from speechlm.decoding.parts import aid_lines, merge, speed_line
     from speechlm.io.datadir import DataDir
 
-    stats = merge(Path(args.out), DataDir(args.data).ids(), args.merge, header)
-    speed = stats["decode_seconds"] / stats["audio_seconds"] if stats["audio_seconds"] else float("nan")
-    print(f"{args.out}: {stats['utterances']} utterances, real-time factor {speed:.3f}; see {args.out}/text")
+    data = DataDir(args.data)
+    listed = header["options"].get("hot_words")
+    count = leak_counter(listed, values["text"]["language"], data.text) if listed and data.text else None
+    stats = merge(Path(args.out), data.ids(), args.merge, header, count)
+    untimed = f", {stats['untimed']} without times (ctm says why)" if stats["untimed"] else ""
+    speed = speed_line(stats["real_time_factor"])
+    print(f"{args.out}: {stats['utterances']} utterances{untimed}, {speed}; see {args.out}/text")
+    for line in aid_lines(stats):
+        print(f"{args.out}: {line}")
 
 
 def _decode(

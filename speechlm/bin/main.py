@@ -16,10 +16,10 @@ from speechlm.core.errors import UserError
 from speechlm.core.registry import nearest
 
 COMMANDS: dict[str, list[str]] = {
-    "data": ["prepare", "nonspeech", "validate_data", "fix_data", "utt2dur"],
+    "data": ["prepare", "nonspeech", "validate_data", "fix_data", "utt2dur", "segment"],
     "features": ["fbank", "cmvn", "encode"],
     "text": ["tokens", "units", "lexicon", "make_llm", "aux_text"],
-    "training": ["train", "options", "export", "sweep"],
+    "training": ["train", "options", "export", "to_safetensors", "sweep"],
     "decoding": ["decode", "transcribe", "tune"],
     "scoring": ["score", "score_hub5", "results", "compare", "forgetting", "report"],
 }

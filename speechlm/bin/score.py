@@ -59,5 +59,6 @@ def _prompt(exp: Path) -> str:
 
     from speechlm.io.expdir import ExpDir
 
-    template = str(ExpDir(exp).read_json(ExpDir(exp).prompt).get("template", ""))
+    stored = ExpDir(exp).read_json(ExpDir(exp).prompt)
+    template = f"{stored.get('template', '')} {stored.get('hot', {}).get('template', '')}".strip()
     return re.sub(r"\{\w+\}|<[^<>]*>|\[[A-Z_0-9]+\]", " ", template)

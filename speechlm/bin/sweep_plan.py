@@ -18,8 +18,8 @@ from speechlm.options import dump, read_experiment, yaml_line
 
 NAME = re.compile(r"^[A-Za-z0-9_]+$")
 SLOT = re.compile(r"\{([A-Za-z0-9_]+)\}")
-PROMPT = "text.prompt"
-"""The one option whose braces are its own."""
+BRACED = ("text.prompt", "text.hot_template", "decode.lm_prompt")
+"""The options whose braces are their own."""
 
 
 class RowSpec(BaseModel):
@@ -218,7 +218,7 @@ class _Maker:
         """Put the seed for {seed}, and for {ROW} the folder of that row's point of the same choice and seed."""
         if isinstance(value, list):
             return [self.fill(option, one, row, choice, seed, needs) for one in value]
-        if not isinstance(value, str) or option == PROMPT:
+        if not isinstance(value, str) or option in BRACED:
             return value
         if value == "{seed}":
             return seed

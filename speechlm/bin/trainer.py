@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from speechlm.bin.assemble import answer_encoder, make_dataset, make_prompt, tally, texts_beside
+from speechlm.bin.assemble import answer_encoder, give_hot_lists, make_dataset, make_prompt, tally, texts_beside
 from speechlm.bin.pictures import MatchingPictures
 from speechlm.bin.teachers import make_distill, teachers_of
 from speechlm.core.errors import UserError
@@ -20,12 +20,14 @@ from speechlm.data.dataset import SpeechDataset
 from speechlm.data.loader import Loader
 from speechlm.data.mix import MixedDataset
 from speechlm.data.sampler import DurationSampler
+from speechlm.decoding.aid_options import OFF
 from speechlm.decoding.decode import batches_of
 from speechlm.decoding.recognizer import Recognizer, llm_pieces, llm_text
 from speechlm.io.expdir import ExpDir
 from speechlm.models.build import build_model, model_kind, options_of
 from speechlm.models.restore import bases_of, facts_of
 from speechlm.report.plots import plot_curves
+from speechlm.text.hot_list import hot_list_options
 from speechlm.text.tokens import load_tokenizer
 from speechlm.training.distributed import main_rank, rank, world
 from speechlm.training.optim import OptimOptions
@@ -51,6 +53,7 @@ def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
             exp.write_json(exp.prompt, prompt.to_dict())
         meta_prompt = prompt.to_dict()
     else:
+        hot_list_options(values["text"], llm=False)
         meta_prompt = {}
     if main_rank():
         exp.write_json(exp.bases, bases)
@@ -59,6 +62,9 @@ def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
     model = build_model(values, facts if not values.get("llm") else facts.with_prompt(prompt))
     make = partial(make_dataset, values=values, exp=exp, encode_answer=encode_answer)
     valid = make(values["data"]["valid"], training=False) if values["data"]["valid"] else None
+    train = [make(folder, training=True) for folder in values["data"]["train"]]
+    if values.get("llm"):
+        give_hot_lists(train, values, prompt, tokenizer)
     losses = make_losses(values, model, exp)
     matching = next((term.loss for term in losses if term.name == "matching"), None)
     pictures = MatchingPictures(valid, matching, exp.plots, tokenizer.decode) if valid and matching else None
@@ -66,7 +72,7 @@ def make_trainer(exp: ExpDir, values: dict[str, Any]) -> Trainer:
         model,
         losses,
         folder=exp.path,
-        train=make_loader([make(folder, training=True) for folder in values["data"]["train"]], values, shuffle=True),
+        train=make_loader(train, values, shuffle=True),
         valid=make_loader([valid], values, shuffle=False) if valid else None,
         optim=OptimOptions(**values["optim"]),
         options=TrainOptions(**values["train"]),
@@ -128,7 +134,7 @@ def make_validation(
 
     pictures: look at the model on the way.
     """
-    decode = {**values["decode"], "beam": 1, "nbest": 1, "ctc_weight": 0.0}
+    decode = {**values["decode"], "beam": 1, "nbest": 1, "ctc_weight": 0.0, **OFF}
     words = llm_text(values["llm"]["checkpoint"]) if values.get("llm") else None
     list_of_units = load_tokenizer(exp.tokens) if exp.tokens.exists() else None
     units = list_of_units.decode if list_of_units else None

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> None:
     base, _ = load_recognizer(exp.path, points[0])
     rows = []
     for point in points:
-        rows.append({**point, **measure(_changed(base, values, point), sets, values)})
+        base = _changed(base, values, point)
+        rows.append({**point, **measure(base, sets, values)})
         print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     best = min(range(len(rows)), key=lambda i: rows[i]["sub"] + rows[i]["del"] + args.insertions * rows[i]["ins"])
     out = Path(args.out) if args.out else exp.path / f"tune_{Path(args.data[0]).name}"
@@ -48,13 +49,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _changed(base: Any, values: dict[str, Any], point: dict[str, Any]) -> Any:
-    """Give the recogniser with other decoding options over the same model, which is loaded once."""
+    """Give the recogniser with other decoding options over the same model and external LM, which are loaded once."""
+    from speechlm.decoding.aids import load_aids
     from speechlm.decoding.recognizer import Recognizer, llm_pieces
 
     decode = {**base.decode, **point}
     pieces = llm_pieces(values["llm"]["checkpoint"], decode, base.model.llm.vocab_size) if values.get("llm") else None
+    aids = load_aids(values, decode, base.model, pieces, base.aids) if values.get("llm") else None
     return Recognizer(
-        base.model, decode, units=base.units, words=base.words, pieces=pieces, witness=base.witness, kind=base.kind
+        base.model, decode, units=base.units, words=base.words, pieces=pieces, witness=base.witness, aids=aids, kind=base.kind
     )
 
 

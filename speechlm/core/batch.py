@@ -21,6 +21,7 @@ class Batch:
     texts: normalised transcripts, "" where empty.
     targets: (B, U) units of the CTC or transducer head, without blank or end.
     answers: (B, U) tokens of the LLM, the end token included.
+    hot: (B, H) tokens of the list of phrases in the LLM's prompt, no step where there is none; None: no list at all.
     """
 
     ids: list[str]
@@ -29,6 +30,7 @@ class Batch:
     texts: list[str]
     targets: Seq | None = None
     answers: Seq | None = None
+    hot: Seq | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +43,7 @@ class Batch:
             seconds=self.seconds.to(device),
             targets=self.targets.to(device) if self.targets else None,
             answers=self.answers.to(device) if self.answers else None,
+            hot=self.hot.to(device) if self.hot else None,
         )
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.filters import ban_ends, ban_ngrams, log_norm, penalise_repeats, top_tokens
+from speechlm.decoding.hot_words import HotBeams
 from speechlm.decoding.hypothesis import Hypothesis
 from speechlm.decoding.spelling import Spelling
 
@@ -39,6 +40,18 @@ class Rescorer(Protocol):
         ...
 
 
+def apply_filters(
+    options: SearchOptions, ends: Tensor, logits: Tensor, norm: Tensor, tokens: Tensor, lens: Tensor
+) -> None:
+    """Apply the options' bans and penalties to logits (R, V), in place; tokens (R, N), of which lens (R,) are real."""
+    if options.repetition_penalty != 1.0:
+        penalise_repeats(logits, tokens, lens, options.repetition_penalty, norm if options.beam > 1 else 0.0)
+    if options.no_repeat_ngram and options.no_repeat_unit == "token":
+        ban_ngrams(logits, tokens, lens, options.no_repeat_ngram)
+    if options.min_tokens:
+        ban_ends(logits, lens, ends, options.min_tokens)
+
+
 class Beams:
     """State of S slots with K beams each; the first `active` slots are in use.
 
@@ -56,10 +69,12 @@ class Beams:
         device: torch.device,
         spelling: Spelling | None = None,
         rescorer: Rescorer | None = None,
+        hot: HotBeams | None = None,
     ) -> None:
         self.options = options
         self.spelling = spelling
         self.rescorer = rescorer
+        self.hot = hot
         self.ends = torch.tensor(end_ids, device=device)
         # each beam has at most one candidate per end token, so this many always leave `beam` running ones
         self.keep = max(2, 1 + len(end_ids)) * options.beam
@@ -86,6 +101,8 @@ class Beams:
         self.limits[part] = torch.tensor(limits, device=self.limits.device)
         self.lens[part], self.scores[part] = 0, 0
         self.done_scores[part], self.done_filled[part] = -torch.inf, False
+        if self.hot is not None:
+            self.hot.enter(len(limits))
         return part
 
     def leave(self, slot: int) -> None:
@@ -96,6 +113,8 @@ class Beams:
             rows[slot] = rows[self.active]
         if self.rescorer is not None:
             self.rescorer.leave(slot, self.active)
+        if self.hot is not None:
+            self.hot.leave(slot)
 
     def newest(self) -> Tensor:
         """Give the last token of each beam (A, K)."""
@@ -123,6 +142,8 @@ class Beams:
         self.lens[part] += 1
         if self.rescorer is not None:
             self.rescorer.choose(part, parents, tokens)
+        if self.hot is not None:
+            self.hot.choose(part, parents, tokens)
         return parents, self._states(part, hits)
 
     def _candidates(self, part: slice, logits: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -133,8 +154,9 @@ class Beams:
         self._filter(part, flat, norm)
         if others is not None:
             flat += others.flatten(0, 1)
+        taken = 0.0 if self.hot is None else self.hot.add(part, flat, self.lens[part] + 1 >= self.limits[part])
         values, ids = self._best_tokens(part, flat)
-        gains = (values - norm).view(slots, beams, -1)
+        gains = (values - norm + taken).view(slots, beams, -1)
         ids = ids.view(slots, beams, -1)
         if self.rescorer is not None:
             gains = gains + self.rescorer.score(part, ids)
@@ -158,15 +180,9 @@ class Beams:
 
     def _filter(self, part: slice, logits: Tensor, norm: Tensor) -> None:
         """Apply bans and penalties to (n * K, V)."""
-        options = self.options
         beams = len(logits) // (part.stop - part.start)
         lens, tokens = self.lens[part].repeat_interleave(beams), self.tokens[part, :beams].flatten(0, 1)
-        if options.repetition_penalty != 1.0:
-            penalise_repeats(logits, tokens, lens, options.repetition_penalty, norm if options.beam > 1 else 0.0)
-        if options.no_repeat_ngram and options.no_repeat_unit == "token":
-            ban_ngrams(logits, tokens, lens, options.no_repeat_ngram)
-        if options.min_tokens:
-            ban_ends(logits, lens, self.ends, options.min_tokens)
+        apply_filters(self.options, self.ends, logits, norm, tokens, lens)
 
     def _extended(self, part: slice, store: Tensor, parents: Tensor, new: Tensor) -> Tensor:
         """Take the parents' rows (n, K, N) and write the new entry behind each."""

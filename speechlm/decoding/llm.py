@@ -15,6 +15,7 @@ from speechlm.decoding.beams import BROKEN, Beams
 from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.ctc_fusion import CtcFusion
 from speechlm.decoding.fusion import LMFusion
+from speechlm.decoding.hot_words import HotWords
 from speechlm.decoding.hypothesis import Hypothesis
 from speechlm.decoding.reader import Reader, plain_model
 from speechlm.decoding.spelling import Spelling
@@ -24,12 +25,18 @@ Prompt = tuple[str, Tensor, int]
 
 @dataclass
 class Effort:
-    """What a search has cost so far: seconds, prompt steps read, and tokens read one by one (of all beams)."""
+    """What a search has cost so far: seconds, prompt steps read, and tokens read one by one (of all beams).
+
+    passes: forward passes of the LLM that each utterance took part in, summed; it takes part in one for its prompt and
+    one for each further token. saved_passes: those that drafts have made unnecessary.
+    """
 
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     prompt_steps: int = 0
     tokens: int = 0
+    passes: int = 0
+    saved_passes: int = 0
 
 
 class LLMBeamSearch:
@@ -45,6 +52,7 @@ class LLMBeamSearch:
     pieces: the bytes of every token (spelling.token_pieces), for the options no_repeat_unit "character" and valid_text.
     lm: another LM of the same tokens, whose log probabilities are added.
     ctc: the CTC head's prefix scores, added.
+    hot: hot words, whose tokens are favoured.
     prefill_steps: about how many steps of prompts are run in one go; bounds memory.
 
     `effort` sums up what all searches have cost.
@@ -60,6 +68,7 @@ class LLMBeamSearch:
         pieces: Sequence[bytes] | None = None,
         lm: LMFusion | None = None,
         ctc: CtcFusion | None = None,
+        hot: HotWords | None = None,
         prefill_steps: int = 4096,
     ) -> None:
         self.model = model
@@ -68,6 +77,7 @@ class LLMBeamSearch:
         self.options = options or SearchOptions()
         self.lm = lm
         self.ctc = ctc
+        self.hot = hot
         self.prefill_steps = prefill_steps
         self.effort = Effort()
         self.spelling: Spelling | None = None
@@ -101,10 +111,10 @@ class LLMBeamSearch:
         Sort them by duration, then those that stand beside each other end at about the same time. Raises ValueError,
         with the id, for a prompt that cannot be decoded.
         """
-        return _Run(self).results(iter(prompts))
+        return Run(self).results(iter(prompts))
 
 
-class _Run:
+class Run:
     """One stream of utterances through the slots."""
 
     def __init__(self, search: LLMBeamSearch) -> None:
@@ -148,7 +158,8 @@ class _Run:
         if search.lm is not None:
             self.readers.append(search.lm.reader(slots, beam, device))
         self.ctc = search.ctc.start(slots, beam, device) if search.ctc is not None else None
-        self.beams = Beams(self.options, search.end_ids, device, search.spelling, self.ctc)
+        hot = search.hot.start(device) if search.hot is not None else None
+        self.beams = Beams(self.options, search.end_ids, device, search.spelling, self.ctc, hot)
 
     def _check(self, name: str, prompt: Tensor, limit: int) -> None:
         """Refuse what cannot be decoded, by the utterance's id."""
@@ -156,11 +167,13 @@ class _Run:
             raise ValueError(f"{name}: a prompt must be (T, D) with T > 0, is {tuple(prompt.shape)}")
         if limit < 1:
             raise ValueError(f"{name}: max_tokens must be at least 1, is {limit}")
-        most = self.readers[0].max_positions
-        if most and len(prompt) + limit - 1 > most:
-            raise ValueError(
-                f"{name}: prompt of {len(prompt)} steps and {limit} tokens exceed the LLM's {most} positions"
-            )
+        read = [("the LLM", len(prompt)), ("decode.lm", len(self.search.lm.prompt) if self.search.lm is not None else 0)]
+        for (model, steps), reader in zip(read, self.readers, strict=False):
+            most = reader.max_positions
+            if most and steps + limit - 1 > most:
+                raise ValueError(
+                    f"{name}: prompt of {steps} steps and {limit} tokens exceed {model}'s {most} positions"
+                )
 
     def _enter(self, batch: list[Prompt]) -> tuple[int, list[int]]:
         """Read prompts and let the best first tokens begin their beams."""
@@ -176,6 +189,7 @@ class _Run:
         self.ids += names
         states = self._advance(part, logits[:, None], others[:, None] if others is not None else None)
         self.search.effort.prompt_steps += sum(map(len, prompts))
+        self.search.effort.passes += len(prompts)
         self.search.effort.prefill_seconds += time.perf_counter() - start
         return part.start, states
 
@@ -189,6 +203,7 @@ class _Run:
             others = self.search.lm.weigh(self.readers[1].step(newest), logits.shape[-1])
         states = self._advance(slice(0, self.beams.active), logits, others)
         self.search.effort.tokens += newest.numel()
+        self.search.effort.passes += len(newest)
         self.search.effort.decode_seconds += time.perf_counter() - start
         return 0, states
 

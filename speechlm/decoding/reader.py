@@ -50,7 +50,7 @@ class Reader:
     @property
     def max_positions(self) -> int | None:
         """Positions that the model has; None if it does not say."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return positions_of(self.model)
 
     @torch.inference_mode()
     def enter(self, prompts: list[Tensor]) -> Tensor:
@@ -88,12 +88,22 @@ class Reader:
         self.tree.reserve(self.cache.columns)
 
     def _forward(self, rows: Tensor, places: Tensor, plan: Prefill | Step, keep: Tensor | int) -> Tensor:
-        """Run the model over embeddings (B, T, D) at these places; keep: which steps to score, 0 all."""
-        self.cache.plan = plan
-        with switched(self.model):
-            output = self.model(
-                inputs_embeds=rows, position_ids=places, past_key_values=self.cache, use_cache=True,
-                logits_to_keep=keep, plan=plan,
-            )  # fmt: skip
-        self.cache.plan = None
-        return output.logits
+        return run_model(self.model, self.cache, rows, places, plan, keep)
+
+
+def positions_of(model: nn.Module) -> int | None:
+    """Give the number of positions that a model has; None if it does not say."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def run_model(
+    model: nn.Module, cache: SlotCache, rows: Tensor, places: Tensor, plan: Prefill | Step, keep: Tensor | int
+) -> Tensor:
+    """Run a model over embeddings (B, T, D) at these places; keep: which steps to score, 0 all."""
+    cache.plan = plan
+    with switched(model):
+        output = model(
+            inputs_embeds=rows, position_ids=places, past_key_values=cache, use_cache=True, logits_to_keep=keep, plan=plan,
+        )  # fmt: skip
+    cache.plan = None
+    return output.logits

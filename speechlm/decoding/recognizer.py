@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ from torch import nn
 
 from speechlm.core.batch import Batch
 from speechlm.core.errors import UserError
+from speechlm.decoding.aid_options import aid_options, check_aids
+from speechlm.decoding.aids import Aids, load_aids
+from speechlm.decoding.answers import Answer, Answers
 from speechlm.decoding.constraints import SearchOptions
 from speechlm.decoding.ctc import ctc_greedy, ctc_prefix_beam
-from speechlm.decoding.ctc_fusion import CtcFusion
 from speechlm.decoding.hypothesis import Hypothesis
 from speechlm.decoding.sanity import Witness
+from speechlm.decoding.stopwatch import Stopwatch
+from speechlm.decoding.times import Times, WordTimes, make_times
 from speechlm.decoding.transducer import transducer_greedy
 from speechlm.decoding.transducer_beam import transducer_beam
 from speechlm.io.expdir import ExpDir
@@ -30,6 +34,9 @@ class Result:
     """One hypothesis as text; `score` is the search's own, `tokens` what it is made of.
 
     ctc: what the CTC head, where there is one, says of the best answer of an LLM; see `Witness.hear`.
+    times: of the words of the best answer, where `decode.times` asks for them.
+    draft: forward passes of the LLM that the answer took, and `without` a draft, where `decode.draft` asks for one.
+    listed: the hot words that stood in the prompt, where `decode.hot_prompt` asks for them.
     """
 
     text: str
@@ -37,6 +44,9 @@ class Result:
     tokens: list[int]
     token_scores: list[float]
     ctc: dict[str, Any] | None = None
+    times: Times | None = None
+    draft: dict[str, int] | None = None
+    listed: list[str] | None = None
 
 
 def search_options(decode: dict[str, Any]) -> SearchOptions:
@@ -49,8 +59,8 @@ class Recognizer:
 
     decode: the checked section `decode`. units: decodes ids of the CTC head. words: decodes ids of the LLM. pieces: the
     bytes that the LLM's tokens spell (`llm_pieces`), for the options no_repeat_unit "character", valid_text and
-    ctc_weight. witness: compares the LLM's answers with the CTC head. Raises UserError for an option that the chosen
-    search cannot honour.
+    ctc_weight. witness: compares the LLM's answers with the CTC head. aids: another LM, hot words and drafts (`load_aids`).
+    Raises UserError for an option that the chosen search cannot honour.
     """
 
     def __init__(
@@ -62,46 +72,84 @@ class Recognizer:
         words: Callable[[list[int]], str] | None = None,
         pieces: Sequence[bytes] | None = None,
         witness: Witness | None = None,
+        aids: Aids | None = None,
         kind: str = "ctc",
     ) -> None:
         self.model = model
         self.decode = decode
         self.units, self.words, self.pieces, self.witness = units, words, pieces, witness
+        self.times: WordTimes | None = None
+        self.stopwatch = Stopwatch()
         self.kind = kind if decode["kind"] == "auto" else decode["kind"]
         if self.kind == "llm" and not hasattr(model, "llm"):
             raise UserError("decode.kind: llm needs an experiment with an LLM; use ctc")
         if self.kind == "transducer" and not hasattr(getattr(model, "head", None), "meet"):
             raise UserError("decode.kind: transducer needs an experiment with 'head: {kind: transducer}'")
+        wanted, self.aids = check_aids(self.kind, decode), aids
         if self.kind != "llm":
             _refuse_llm_options(self.kind, decode)
-        elif decode["ctc_weight"] and (witness is None or witness.kind != "char" or model.head is None):
-            raise UserError("decode.ctc_weight: needs an experiment with a CTC head on characters; set it to 0")
+        else:
+            self.answers = Answers(
+                model, search_options(decode), decode["ctc_weight"], wanted,
+                pieces=pieces, witness=witness, aids=aids, stopwatch=self.stopwatch,
+            )  # fmt: skip
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    @torch.inference_mode()
     def recognize(self, batch: Batch) -> list[list[Result]]:
         """Give the N best results of every utterance, the best first."""
-        output = self.model.encode(batch.to(self.device).speech)
-        if self.kind == "transducer":
-            return [[self._result(h, self.units) for h in hypotheses] for hypotheses in self._transducer(output)]
-        if self.kind == "ctc":
-            return [[self._result(h, self.units) for h in hypotheses] for hypotheses in self._ctc(output)]
-        found = [[self._result(h, self.words) for h in hypotheses] for hypotheses in self._llm(output, batch)]
-        return self._heard(output, found)
+        found = dict(self.stream([batch]))
+        return [found[number] for number in range(len(batch))]
 
-    def _heard(self, output: Any, found: list[list[Result]]) -> list[list[Result]]:
-        """Put beside each utterance's best answer what the CTC head says of it, where there is one."""
-        if self.witness is None or output.ctc_logits is None:
+    def stream(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[Result]]]:
+        """Recognise all utterances of the batches: (number, N best results) of each as soon as they are known.
+
+        number: its place among all. In the LLM's search utterances that have ended leave and others enter, over all batches;
+        the other searches go batch by batch. What is decoded beside an utterance never changes its results.
+        """
+        if self.kind == "llm":
+            for answer in self.answers.stream(batches):
+                results = [self._result(h, self.words) for h in answer.hypotheses]
+                yield answer.number, self._finished(results, answer)
+            return
+        number = 0
+        for batch in batches:
+            for results in self._batch(batch):
+                yield number, results
+                number += 1
+
+    @torch.inference_mode()
+    def _batch(self, batch: Batch) -> list[list[Result]]:
+        with self.stopwatch.encoding(self.device):
+            output = self.model.encode(batch.to(self.device).speech)
+        found = self._transducer(output) if self.kind == "transducer" else self._ctc(output)
+        results = [[self._result(h, self.units) for h in hypotheses] for hypotheses in found]
+        return self._timed(output, results, batch.seconds.tolist())
+
+    @torch.inference_mode()
+    def _finished(self, results: list[Result], answer: Answer) -> list[Result]:
+        """Put beside an LLM's best answer what the CTC head says of it, its words' times, and what its draft saved."""
+        if not results:
+            return results
+        best = replace(results[0], draft=answer.draft, listed=answer.listed)
+        if answer.logits is not None and self.witness is not None:
+            best = replace(best, ctc=self.witness.hear(best.text, ctc_greedy(answer.logits)[0].tokens))
+        if answer.logits is not None and self.times is not None:
+            best = replace(best, times=self.times.of(answer.logits.data[0], best.text, answer.seconds))
+        return [best, *results[1:]]
+
+    def _timed(self, output: Any, found: list[list[Result]], seconds: list[float]) -> list[list[Result]]:
+        """Put beside each best answer of a CTC or transducer head when its words were said, where that is asked for."""
+        if self.times is None:
             return found
-        greedy = ctc_greedy(output.ctc_logits)
-        return [
-            [replace(nbest[0], ctc=self.witness.hear(nbest[0].text, hypothesis.tokens)), *nbest[1:]] if nbest else []
-            for nbest, hypothesis in zip(found, greedy, strict=True)
-        ]
+        for row, nbest, length in zip(output.ctc_logits.rows(), found, seconds, strict=True):
+            if nbest:
+                said = nbest[0].tokens if self.kind == "ctc" else nbest[0].text
+                nbest[0] = replace(nbest[0], times=self.times.of(row, said, length))
+        return found
 
     def _ctc(self, output: Any) -> list[list[Hypothesis]]:
         if output.ctc_logits is None:
@@ -115,38 +163,6 @@ class Recognizer:
         if beam == 1:
             return [[hypothesis] for hypothesis in transducer_greedy(head, output.encoded, max_symbols=most)]
         return transducer_beam(head, output.encoded, beam=beam, nbest=self.decode["nbest"], max_symbols=most)
-
-    def _llm(self, output: Any, batch: Batch) -> list[list[Hypothesis]]:
-        from speechlm.decoding.llm import LLMBeamSearch
-
-        model, options = self.model, search_options(self.decode)
-        search = LLMBeamSearch(
-            model.llm.model,
-            model.llm.embed,
-            model.prompt.end[:1],
-            options,
-            pieces=self.pieces,
-            ctc=self._fusion(output),
-        )
-        limits = [options.max_tokens(seconds) for seconds in self._seconds(batch)]
-        return search.search(model.prompts(output.speech_embeddings), limits)
-
-    def _fusion(self, output: Any) -> CtcFusion | None:
-        """Let the CTC head's prefix scores take part in the search of this batch, with weight decode.ctc_weight."""
-        weight = self.decode["ctc_weight"]
-        if not weight:
-            return None
-        assert self.witness is not None and self.pieces is not None
-        rows = output.ctc_logits.rows()
-        return CtcFusion(
-            weight, lambda number: rows[int(number)], self.witness.encode, self.pieces, self.model.prompt.end[:1]
-        )
-
-    def _seconds(self, batch: Batch) -> list[float]:
-        """Durations of the audio; a unit of text-only input counts for 0.2 s."""
-        return [
-            s if s > 0 else 0.2 * n for s, n in zip(batch.seconds.tolist(), batch.speech.lens.tolist(), strict=True)
-        ]
 
     def _result(self, hypothesis: Hypothesis, decode: Callable[[list[int]], str] | None) -> Result:
         assert decode is not None
@@ -163,7 +179,7 @@ def load_recognizer(
     exp = ExpDir(place)
     model, values = restore(place)
     decode = {**values["decode"], **overrides}
-    units = words = pieces = witness = None
+    units = words = pieces = witness = tokenizer = None
     if exp.tokens.exists():
         from speechlm.text.tokens import load_tokenizer
 
@@ -174,9 +190,16 @@ def load_recognizer(
         pieces = llm_pieces(values["llm"]["checkpoint"], decode, model.llm.vocab_size)
         _check_prompt(values, model.prompt)
     if device == "auto":
+        device = decode["device"]
+    if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise UserError("decode.device: cuda, but there is no GPU here; set it to cpu or auto")
     kind = "llm" if model_kind(values) == "speech_llm" else model_kind(values)
-    made = Recognizer(model.to(device), decode, units=units, words=words, pieces=pieces, witness=witness, kind=kind)
+    model = model.to(device)
+    aids = load_aids(values, decode, model, pieces) if words else None
+    made = Recognizer(model, decode, units=units, words=words, pieces=pieces, witness=witness, aids=aids, kind=kind)
+    made.times = make_times(values, model, tokenizer, decode.get("times", "none"))  # not in older experiments
     return made, values
 
 
@@ -193,9 +216,9 @@ def _refuse_llm_options(kind: str, decode: dict[str, Any]) -> None:
 
 def _check_prompt(values: dict[str, Any], trained: Prompt) -> None:
     """Make the prompt again from the options and the tokenizer; it must be the one that was trained, id by id."""
-    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_ids
+    from speechlm.llms.tokenizer import load_llm_tokenizer, prompt_of
 
-    prompt_ids(load_llm_tokenizer(values["llm"]["checkpoint"]), values["text"]["prompt"]).check_same(trained)
+    prompt_of(load_llm_tokenizer(values["llm"]["checkpoint"]), values["text"]).check_same(trained)
 
 
 def llm_pieces(checkpoint: str, decode: dict[str, Any], size: int) -> list[bytes] | None:
@@ -203,7 +226,7 @@ def llm_pieces(checkpoint: str, decode: dict[str, Any], size: int) -> list[bytes
     from speechlm.decoding.spelling import token_pieces
     from speechlm.llms.tokenizer import load_llm_tokenizer
 
-    needed = search_options(decode).needs_spelling or decode["ctc_weight"]
+    needed = search_options(decode).needs_spelling or decode["ctc_weight"] or aid_options(decode).hot_bonus
     return token_pieces(load_llm_tokenizer(checkpoint), size) if needed else None
 
 

@@ -87,7 +87,7 @@ def pick_channel(samples: np.ndarray, channel: int | None, location: str) -> np.
     """(N, C) -> (N,)."""
     channels = samples.shape[1]
     if channel is None and channels > 1:
-        raise UserError(f"{location}: {channels} channels; choose one (fifth column of segments) or mix them down")
+        raise UserError(f"{location}: {channels} channels; choose one (--channel, or the fifth column of segments) or mix them down")
     if channel is not None and not 0 <= channel < channels:
         raise UserError(f"{location}: no channel {channel}, it has {channels} (counted from 0); correct the channel")
     return np.ascontiguousarray(samples[:, channel or 0])
@@ -157,16 +157,26 @@ def last_line(output: bytes) -> str:
 
 def decode_ffmpeg(location: str, why: soundfile.LibsndfileError) -> tuple[np.ndarray, int]:
     """Decode with ffmpeg what soundfile cannot (m4a, webm, shorten, ULAW in capitals): (N, C) float32, rate."""
+    done = subprocess.run(ffmpeg_command(location, why), capture_output=True, check=False)
+    if done.returncode != 0 or len(done.stdout) < 24:
+        raise UserError(ffmpeg_failed(location, why, done.stderr))
+    return parse_au(done.stdout)
+
+
+def ffmpeg_command(location: str, why: soundfile.LibsndfileError) -> list[str]:
+    """Give the command that writes a file's first audio stream as Sun audio of 32-bit floats."""
     program = shutil.which("ffmpeg")
     if program is None:
         hint = "install ffmpeg or convert it to wav or flac"
         raise UserError(f"{location}: not readable by soundfile ({reason(why)}); {hint}{sphere_hint(location)}")
     command = [program, "-nostdin", "-v", "error", "-i", str(Path(location).absolute()), "-map", "0:a:0"]
-    done = subprocess.run([*command, "-c:a", "pcm_f32be", "-f", "au", "-"], capture_output=True, check=False)
-    if done.returncode != 0 or len(done.stdout) < 24:
-        what = f"neither soundfile ({reason(why)}) nor ffmpeg can read it{last_line(done.stderr)}"
-        raise UserError(f"{location}: {what}; convert it to wav or flac{sphere_hint(location)}")
-    return parse_au(done.stdout)
+    return [*command, "-c:a", "pcm_f32be", "-f", "au", "-"]
+
+
+def ffmpeg_failed(location: str, why: soundfile.LibsndfileError, stderr: bytes) -> str:
+    """Say that no library can read a file."""
+    what = f"neither soundfile ({reason(why)}) nor ffmpeg can read it{last_line(stderr)}"
+    return f"{location}: {what}; convert it to wav or flac{sphere_hint(location)}"
 
 
 def reason(error: soundfile.LibsndfileError) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speechlm.core.errors import UserError
+from speechlm.text.hot_list import hot_list_options
 from speechlm.text.prompt import Prompt, PromptTemplate
 
 # Names of a tokenizer saved as nothing but its tokenizer.json.
@@ -89,9 +90,22 @@ def special_pieces(tokenizer: Any) -> dict[str, int]:
     return pieces
 
 
-def prompt_ids(tokenizer: Any, template: str) -> Prompt:
-    """Turn a prompt's template into token ids of this tokenizer."""
-    return PromptTemplate(template).pieces(
+def prompt_of(tokenizer: Any, text: dict[str, Any]) -> Prompt:
+    """Turn the prompt of an experiment's section `text` into token ids of this tokenizer.
+
+    Raises UserError where the tokenizer cannot write what stands between two phrases of a list.
+    """
+    lists = hot_list_options(text)
+    made = prompt_ids(tokenizer, text["prompt"], list_template=lists.hot_template, list_join=lists.hot_join)
+    between = encode_text(tokenizer, lists.hot_join)
+    if made.hot and (not between or tokenizer.unk_token_id in between):
+        raise UserError(f"text.hot_join: the LLM's tokenizer cannot write {lists.hot_join!r}; take another")
+    return made
+
+
+def prompt_ids(tokenizer: Any, template: str, **lists: str) -> Prompt:
+    """Turn a prompt's template into token ids of this tokenizer; lists: list_template, list_join of `PromptTemplate`."""
+    return PromptTemplate(template, **lists).pieces(
         lambda text: encode_text(tokenizer, text),
         special_pieces(tokenizer),
         bos=tokenizer.bos_token_id,

@@ -17,6 +17,8 @@ from speechlm.text.prompt import Prompt
 
 WITHIN = ("kind", "adapt", "lora", "train_layers", "over", "weight")
 """Keys of a part's section that are not options of its class."""
+FRAME_SECONDS = 0.01
+"""Step of the features that an encoder's `seconds_per_step` counts with until the data say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,13 @@ class Facts:
     """What the data and the checkpoints say, and no option may.
 
     num_mels: width of the features. num_targets: units of the CTC or transducer head, blank included.
-    num_sources: units that feed a pinyin encoder. prompt: the prompt's token ids.
+    num_sources: units that feed a pinyin encoder. seconds_per_frame: step of the features. prompt: the prompt's token ids.
     """
 
     num_mels: int = 80
     num_targets: int | None = None
     num_sources: int | None = None
+    seconds_per_frame: float = FRAME_SECONDS
     prompt: Prompt | None = None
 
     def with_prompt(self, prompt: Prompt) -> Facts:
@@ -86,7 +89,10 @@ def build_encoder(section: dict[str, Any], facts: Facts) -> nn.Module:
     width = facts_of[cls.source]
     if width is None:
         raise UserError("encoder.kind: pinyin reads units: give 'text: {source: data/lang_pinyin}'")
-    return _adapted(cls(width, **options), section)
+    encoder = cls(width, **options)
+    if cls.source == "feats" and section["kind"] != "cached":  # a cache tells its own step
+        encoder.seconds_per_step *= facts.seconds_per_frame / FRAME_SECONDS
+    return _adapted(encoder, section)
 
 
 def _build_head(values: dict[str, Any], encoder: nn.Module, facts: Facts, *, needed: bool) -> nn.Module | None:
@@ -124,7 +130,10 @@ def _build_speech_llm(values: dict[str, Any], encoder: nn.Module, facts: Facts, 
     llm = load("llm", section["kind"])(**options_of(section))
     bridge_section = values.get("bridge") or {"kind": "linear"}
     bridge_class = load("bridge", bridge_section["kind"])
-    bridge = bridge_class(encoder.dim, llm.dim, **options_of(bridge_section))
+    units = [facts.num_targets] if getattr(bridge_class, "wants_units", False) else []
+    if units == [None]:
+        raise UserError(f"bridge.kind: {bridge_section['kind']} needs units: give 'text: {{tokens: data/lang_phone}}'")
+    bridge = bridge_class(encoder.dim, llm.dim, *units, **options_of(bridge_section))
     if encoder.source not in ("pinyin", "none"):
         from speechlm.bridges.linear import match_rms
 

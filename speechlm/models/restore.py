@@ -72,8 +72,10 @@ def bases_of(values: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 def facts_of(exp: ExpDir, values: dict[str, Any]) -> Facts:
     """Read the facts that a finished experiment's folder holds."""
+    features = values["features"]
     return Facts(
-        num_mels=values["features"]["num_mels"],
+        num_mels=features["num_mels"] + features.get("use_energy", False),
+        seconds_per_frame=features["frame_shift"] / 1000,
         num_targets=load_tokenizer(exp.tokens).size if exp.tokens.exists() else None,
         num_sources=load_tokenizer(exp.source).size if exp.source.exists() else None,
         prompt=Prompt.from_dict(exp.read_json(exp.prompt)) if exp.prompt.exists() else None,

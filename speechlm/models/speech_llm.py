@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -47,17 +49,30 @@ class SpeechLLM(nn.Module):
         notes = {**getattr(self.encoder, "notes", {}), **getattr(self.bridge, "notes", {})}
         return Output(encoded=encoded, ctc_logits=ctc_logits, speech_embeddings=embeddings, notes=notes)
 
-    def prompts(self, speech_embeddings: Seq) -> Seq:
-        """Put the prompt's tokens around the speech: (B, T, D) embeddings that the answer follows."""
-        before, between = (self._fixed(ids, speech_embeddings) for ids in (self.prompt.before, self.prompt.between))
-        dtype = before.data.dtype
-        return join([before, Seq(speech_embeddings.data.to(dtype), speech_embeddings.lens), between])
+    def prompts(self, speech_embeddings: Seq, hot: Seq | None = None) -> Seq:
+        """Put the prompt's tokens around the speech: (B, T, D) embeddings that the answer follows.
 
-    def _fixed(self, ids: list[int], like: Seq) -> Seq:
-        """Embed the same ids in every row: (B, len(ids), D)."""
+        hot: (B, H) tokens of each utterance's list of phrases, for the prompt's slot {hot}; None leaves all lists empty.
+        """
+        if hot is not None and self.prompt.hot is None:
+            raise ValueError(f"the prompt {self.prompt.template!r} has no place for a list of phrases")
+        before, between = self._fixed("before", hot, speech_embeddings), self._fixed("between", hot, speech_embeddings)
+        dtype = before[0].data.dtype
+        return join([*before, Seq(speech_embeddings.data.to(dtype), speech_embeddings.lens), *between])
+
+    def _fixed(self, part: Literal["before", "between"], hot: Seq | None, like: Seq) -> list[Seq]:
+        """Embed the same ids in every row, (B, len(ids), D), and each row's list among them where its slot is here."""
         rows, device = len(like.lens), like.lens.device
-        tokens = torch.tensor(ids, dtype=torch.int64, device=device).expand(rows, -1)
-        return Seq(self.llm.embed(tokens), torch.full((rows,), len(ids), dtype=torch.int64, device=device))
+        ids = self.prompt.before if part == "before" else self.prompt.between
+
+        def same(ids: list[int]) -> Seq:
+            tokens = torch.tensor(ids, dtype=torch.int64, device=device).expand(rows, -1)
+            return Seq(self.llm.embed(tokens), torch.full((rows,), len(ids), dtype=torch.int64, device=device))
+
+        slot = self.prompt.hot
+        if hot is None or slot is None or slot.part != part:
+            return [same(ids)]
+        return [same(ids[: slot.at]), Seq(self.llm.embed(hot.data), hot.lens), same(ids[slot.at :])]
 
     def forward(self, batch: Batch) -> Output:
         """Give logits and labels of the answers' positions, and what the other losses read."""
@@ -65,7 +80,7 @@ class SpeechLLM(nn.Module):
             raise ValueError("the batch has no answers: the dataset must be given the LLM's tokenizer")
         output = self.encode(batch.speech)
         assert output.speech_embeddings is not None
-        prompts = self.prompts(output.speech_embeddings)
+        prompts = self.prompts(output.speech_embeddings, batch.hot)
         answers = batch.answers
         embedded = Seq(self.llm.embed(answers.data.clamp(min=0)), answers.lens)
         read = Seq(embedded.data[:, :-1], answers.lens - 1)  # the last token is predicted, never read

@@ -6,12 +6,17 @@ Prompts are 60-120 steps of random embeddings; an utterance may say 0.3 tokens p
 told by a stopping criterion per utterance, so that both do the same work and must give the same tokens. Hugging Face
 is given its best case: prompts sorted by length, sdpa, one batch after another. Time is the best of the rounds, which
 take turns.
+
+The second table is greedy search beside itself with drafts, as the CTC head's text gives them (decode.draft: ctc): so many
+of a draft's tokens (--wrong, percent) are another token than the LLM's. Passes are the LLM's forward passes of all
+utterances, each counted by itself; the answers must be the same ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import random
 import time
 from collections.abc import Callable
 
@@ -22,6 +27,7 @@ from transformers.models.qwen2 import Qwen2Config, Qwen2ForCausalLM
 
 from speechlm.core.seq import Seq
 from speechlm.decoding.constraints import SearchOptions, suffix_options_for_hf
+from speechlm.decoding.draft import DraftedSearch
 from speechlm.decoding.llm import LLMBeamSearch
 
 END = 2
@@ -78,14 +84,19 @@ def timed(work: Callable[[], list[list[int]]], device: str) -> tuple[float, list
     return time.perf_counter() - start, answers
 
 
-def compare(model: Qwen2ForCausalLM, batch: int, count: int, options: SearchOptions, rounds: int, device: str) -> str:
-    """Time both on `count` utterances, `batch` together, and count the answers that agree."""
+def problem(model: Qwen2ForCausalLM, count: int, device: str) -> tuple[list[Tensor], list[int]]:
+    """Make prompts, the longest first, and how many tokens each may give."""
     generator = torch.Generator().manual_seed(1)
     lens = sorted(torch.randint(60, 121, (count,), generator=generator).tolist(), reverse=True)
     scale = model.get_input_embeddings().weight.float().std().item()
     dtype = model.get_input_embeddings().weight.dtype
     prompts = [(torch.randn(n, model.config.hidden_size, generator=generator) * scale).to(device, dtype) for n in lens]
-    limits = [math.ceil(0.3 * n) for n in lens]
+    return prompts, [math.ceil(0.3 * n) for n in lens]
+
+
+def compare(model: Qwen2ForCausalLM, batch: int, count: int, options: SearchOptions, rounds: int, device: str) -> str:
+    """Time both on `count` utterances, `batch` together, and count the answers that agree."""
+    prompts, limits = problem(model, count, device)
     search = LLMBeamSearch(model, model.get_input_embeddings(), [END], options)
 
     def hf() -> list[list[int]]:
@@ -106,6 +117,47 @@ def compare(model: Qwen2ForCausalLM, batch: int, count: int, options: SearchOpti
     )
 
 
+def compare_drafts(
+    model: Qwen2ForCausalLM, batch: int, count: int, wrong: list[int], rounds: int, device: str
+) -> list[str]:
+    """Time greedy search without and with drafts, so many percent of their tokens wrong; one line for each share."""
+    prompts, limits = problem(model, count, device)
+    options, embed = SearchOptions(beam=1, batch_slots=batch), model.get_input_embeddings()
+    plain = LLMBeamSearch(model, embed, [END], options)
+    truth = [found[0].tokens for found in plain.search(Seq.of(prompts), limits)]
+    drafts: dict[int, list[list[int]]] = {}
+    for share in wrong:
+        chooser = random.Random(share)
+        drafts[share] = [[_other(token, model, chooser) if 100 * chooser.random() < share else token for token in answer]
+                         for answer in truth]  # fmt: skip
+    searches: dict[int, DraftedSearch] = {}
+
+    def without() -> list[list[int]]:
+        return [found[0].tokens for found in plain.search(Seq.of(prompts), limits)]
+
+    def drafted(share: int) -> list[list[int]]:
+        search = DraftedSearch(model, embed, [END], options, lambda name: drafts[share][int(name)])
+        searches[share] = search
+        found = dict(search.stream((str(i), prompts[i], limits[i]) for i in range(count)))
+        return [found[str(i)][0].tokens for i in range(count)]
+
+    times = [(timed(without, device), {share: timed(lambda s=share: drafted(s), device) for share in wrong})
+             for _ in range(rounds)]  # fmt: skip
+    slow, lines = min(t[0][0] for t in times), []
+    for share in wrong:
+        fast = min(t[1][share][0] for t in times)
+        effort, same = searches[share].effort, sum(map(list.__eq__, times[0][1][share][1], truth))
+        every = effort.passes + effort.saved_passes
+        lines.append(f"{batch:5d} {count:5d} {share:6d}% {every:7d} {effort.passes:7d} {slow:9.2f} {fast:9.2f} "
+                     f"{slow / fast:6.2f}x {same:5d}/{count}")  # fmt: skip
+    return lines
+
+
+def _other(token: int, model: Qwen2ForCausalLM, chooser: random.Random) -> int:
+    """Draw another token, no special one."""
+    return next(t for t in iter(lambda: chooser.randrange(3, model.config.vocab_size), None) if t != token)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,6 +170,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 8, 16])
     parser.add_argument("--ngram", type=int, default=0, help="no_repeat_ngram of both")
     parser.add_argument("--vocab", type=int, nargs="*", default=[8000, 151936])
+    parser.add_argument("--wrong", type=int, nargs="*", default=[0, 5, 10, 20], help="percent of a draft's tokens that "
+                        "are wrong, a row of the second table for each; none leaves the table out")  # fmt: skip
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     for vocab in args.vocab:
@@ -131,6 +185,12 @@ def main() -> None:
             options = SearchOptions(beam=args.beam, batch_slots=batch, no_repeat_ngram=args.ngram)
             count = 4 if batch == 1 else 2 * batch
             print(compare(model, batch, count, options, args.rounds if vocab < 100000 else 1, args.device), flush=True)
+        if args.wrong and vocab == min(args.vocab):
+            print("greedy search without and with drafts\nbatch  utts   wrong  passes drafted   plain s drafted s   ratio    same")
+            for batch in sorted({args.batches[0], args.batches[-1]}):
+                count = 4 if batch == 1 else 2 * batch
+                rows = compare_drafts(model, batch, count, args.wrong, args.rounds, args.device)
+                print("\n".join(rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -149,3 +149,17 @@ def test_ctc_fusion_keeps_to_what_was_said() -> None:
     )
     best = search.search(Seq.of(prompts_of(4)), [12])[0][0]
     assert spelled(tuple(best.tokens)) == (2, 1, 3)
+
+
+def test_an_lm_that_ends_otherwise_ends_too() -> None:
+    """The text may end with the LLM's end token or with the LM's own: both probabilities count, the other tokens' do not."""
+    lm = tiny_model("gpt2", 2)
+    fusion = LMFusion(lm, lm.get_input_embeddings(), [4], 0.5, {END: 7})
+    logits = torch.randn(3, VOCAB, generator=torch.Generator().manual_seed(0))
+    plain = logits.softmax(-1)
+    found = (fusion.weigh(logits, VOCAB) / 0.5).exp()
+    assert torch.allclose(found[:, END], plain[:, END] + plain[:, 7], atol=1e-6)
+    others = [token for token in range(VOCAB) if token != END]
+    assert torch.allclose(found[:, others], plain[:, others], atol=1e-6)
+    same = LMFusion(lm, lm.get_input_embeddings(), [4], 0.5, {END: END})
+    assert torch.allclose((same.weigh(logits, VOCAB) / 0.5).exp(), plain, atol=1e-6)

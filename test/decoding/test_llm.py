@@ -180,7 +180,7 @@ def test_the_cache_stays_short() -> None:
     from speechlm.decoding import llm as module
 
     model = tiny_model("qwen2")
-    run = module._Run(search_of(model, SearchOptions(beam=4, min_tokens=80)))
+    run = module.Run(search_of(model, SearchOptions(beam=4, min_tokens=80)))
     most = 0
     for _ in run.results(iter([("a", prompts_of(5)[0], 81)])):
         most = run.readers[0].tree.used

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from speechlm.core.errors import UserError
 from speechlm.decoding.decode import batches_of, job_indices
-from speechlm.decoding.parts import Part, merge, part_path
+from speechlm.decoding.parts import Part, merge, part_path, speed_line, speeds
 
 HEADER = {"weights": "abc", "options": {"beam": 4}}
 SECONDS = st.lists(st.floats(0.1, 30), min_size=1, max_size=40)
@@ -78,3 +78,34 @@ def test_merge_refuses_what_is_missing_or_of_another_model(tmp_path: Path) -> No
     with pytest.raises(UserError, match="not decoded with this model"):
         merge(tmp_path, ["a"], 2, HEADER)
     assert not (tmp_path / "text").exists()
+
+
+def timed(utt: str, times: list | str, **more: object) -> dict:
+    return {**entry(utt), "phases": {"encode": 0.1, "prefill": 0.15, "decode": 0.25}, "times": times, **more}
+
+
+def test_merge_writes_scores_times_and_where_the_time_went(tmp_path: Path) -> None:
+    part = Part(part_path(tmp_path, 1, 1), HEADER)
+    part.open()
+    said = [["how", 0.04, 0.2, 0.9], ["you", 0.5, 0.25, 0.1234567]]
+    part.add([timed("b", "9 units need 9 encoder steps, there are 2"), timed("a", said), timed("c", [], nbest=[])])
+    stats = merge(tmp_path, ["a", "b", "c"], 1, HEADER)
+    assert (tmp_path / "ctm").read_text() == (
+        "a 1 0.040 0.200 how 0.9000\na 1 0.500 0.250 you 0.1235\n;; b: 9 units need 9 encoder steps, there are 2\n"
+    )
+    assert (tmp_path / "score").read_text() == "a -1.000000\nb -1.000000\nc -inf\n"
+    assert stats["untimed"] == 1
+    assert stats["real_time_factor"] == {"all": 0.25, "encode": 0.05, "prefill": 0.075, "decode": 0.125}
+    assert speed_line(stats["real_time_factor"]) == (
+        "real-time factor 0.250 (encode 0.0500, prefill 0.0750, decode 0.1250)"
+    )
+
+
+def test_merge_without_times_takes_an_older_ctm_away_and_old_parts_have_no_split(tmp_path: Path) -> None:
+    part = Part(part_path(tmp_path, 1, 1), HEADER)
+    part.open()
+    part.add([entry("a")])
+    (tmp_path / "ctm").write_text("of another model")
+    assert merge(tmp_path, ["a"], 1, HEADER)["real_time_factor"] == {"all": 0.25}
+    assert not (tmp_path / "ctm").exists()
+    assert speeds([{**entry("a"), "seconds": 0.0}]) == {} and speed_line({}) == "no audio"

@@ -61,6 +61,8 @@ def test_what_is_no_token_is_text(literal):
         ("{speech}{speech}{text}</s>", "needs {speech} once"),
         ("{speech}{text}", "nothing ends the answer"),
         ("{speech}{context}{text}</s>", "unknown slot {context}"),
+        ("{hot}{speech}{hot}{text}</s>", "{hot} may stand once, before {text}"),
+        ("{speech}{text}</s>{hot}", "{hot} may stand once, before {text}"),
     ],
 )
 def test_broken_templates(template, message):
@@ -79,3 +81,24 @@ def test_stored_and_compared():
     other = PromptTemplate("<s>{speech}[SEP]{text}</s>").pieces(encode, SPECIAL)
     with pytest.raises(UserError, match="was trained with '<s>ab{speech}"):
         other.check_same(prompt)
+
+
+def test_a_list_of_phrases_has_its_place():
+    before = PromptTemplate("<s>ab{hot}c{speech}{text}</s>", list_template="<|im_start|>x {words}[SEP]", list_join="; ")
+    prompt = before.pieces(encode, SPECIAL)
+    assert prompt.before == [1, *encode("abc")] and prompt.between == []
+    assert (prompt.hot.part, prompt.hot.at) == ("before", 3)
+    assert prompt.hot.write(["p", "q r"], encode) == [4, *encode("x p; q r"), 3]
+    assert prompt.hot.write([], encode) == []
+    between = PromptTemplate("{speech}[SEP]{hot}{text}</s>").pieces(encode, SPECIAL)
+    assert (between.hot.part, between.hot.at, between.between) == ("between", 1, [3])
+    stored = json.loads(json.dumps(prompt.to_dict()))
+    assert Prompt.from_dict(stored) == prompt
+    without = PromptTemplate("<s>abc{speech}{text}</s>").pieces(encode, SPECIAL)
+    assert without.hot is None and set(without.to_dict()) == {"before", "between", "end", "template"}
+    other = PromptTemplate(before.template, list_template="<|im_start|>x {words}[SEP]").pieces(encode, SPECIAL)
+    with pytest.raises(UserError, match="join='; '"):
+        other.check_same(prompt)
+    for wrong in ("words", "{words}{words}", "{bos}{words}"):
+        with pytest.raises(UserError, match="text.hot_template"):
+            PromptTemplate(before.template, list_template=wrong)
