@@ -22,7 +22,7 @@ from speechlm.decoding.hypothesis import Hypothesis
 from speechlm.decoding.llm import LLMBeamSearch, Prompt
 from speechlm.decoding.sanity import Witness
 from speechlm.decoding.stopwatch import Stopwatch
-from speechlm.text.tokens import SPACE, Tokenizer
+from speechlm.text.tokens import SPACE, UNK_ID, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,15 @@ def character_units(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
     """Give the function from a piece of an answer to units of characters, the blanks between words included.
 
     The normaliser sees whole texts: of a piece it would take the blank in front, and an apostrophe that stands alone.
-    So a character that is a unit stays as it is, as in the normalised texts that the LLM has learnt to write.
+    So a character that is a unit stays as it is, as in the normalised texts that the LLM has learnt to write. One that the
+    normaliser takes out of every text is <unk>: were it nothing, the search could put off the end with any number of them.
     """
 
     def units(text: str) -> list[int]:
         found: list[int] = []
         for character in text.replace(" ", SPACE):
-            found += [tokenizer.ids[character]] if character in tokenizer.ids else tokenizer.encode(character)
+            known = [tokenizer.ids[character]] if character in tokenizer.ids else tokenizer.encode(character)
+            found += known or ([] if character == SPACE else [UNK_ID])
         return found
 
     return units

@@ -96,7 +96,7 @@ def row_of(line: Line, reference: Counted | None) -> Row:
             "spread": f"{min(rates):.2f} - {max(rates):.2f}, sd {statistics.stdev(rates):.2f}" if several else EMPTY,
             "95 % interval": f"{low:.2f} - {high:.2f}",
         }
-    if reference and not line.is_reference:
+    if reference and not line.is_reference and sum(counted.words):
         cells |= _against(counted, reference, line)
     return cells | _cost(ExpDir(line.folders[0].parent))
 

@@ -169,6 +169,7 @@ def test_units_of_pieces_are_those_of_the_text() -> None:
         ends = [0, *cuts, len(text)]
         pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
         assert [unit for piece in pieces for unit in character_units(tokenizer)(piece)] == tokenizer.encode(text)
+    assert character_units(tokenizer)("n[") == [*tokenizer.encode("n"), 1]  # what no normalised text has is not free
 
 
 def test_weight_0_is_off(folder: Path) -> None:

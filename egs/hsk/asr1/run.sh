@@ -20,7 +20,7 @@ train_options=       # for all trainings, as in "--train.seed 2"
 
 lang() {
   steps/text.sh --held_out "data/dev data/test" data/train/text "$lm_text" data/train_text
-  steps/tokens.sh --kind char --language zh data/train_text/text data/lang_char
+  steps/tokens.sh --kind char --language zh data/train/text data/lang_char
   steps/tokens.sh --kind pinyin --language zh --options "--units initial_final" data/train/text data/lang_phone
 }
 text_model() {
