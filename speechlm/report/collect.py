@@ -16,14 +16,15 @@ PAPER = re.compile(r"\b(\d{4}\.\d{5})\b")
 
 def best_rows(results: Path) -> list[Row]:
     """Give the row of the lowest error rate on each set of a RESULTS.md."""
-    best: dict[str, Row] = {}
+    best: dict[tuple[str, str], Row] = {}
     for row in read_table(results.read_text(encoding="utf-8"), "Error rates"):
         try:
             rate = float(row["error %"])
         except (KeyError, ValueError):
             continue
-        if row["set"] not in best or rate < float(best[row["set"]]["error %"]):
-            best[row["set"]] = row
+        key = row["set"], row.get("unit", UNKNOWN)  # rates of words and of characters do not compare
+        if key not in best or rate < float(best[key]["error %"]):
+            best[key] = row
     return [best[name] for name in sorted(best)]
 
 
