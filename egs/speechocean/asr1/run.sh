@@ -51,7 +51,7 @@ recogniser() {
   local noise=() from=()
   [ ! -s data/noise.scp ] || noise=(--augment.noise data/noise.scp)
   [ "$synth" = 0 ] ||
-    from=(--train.start_from "[exp/synth_ctc]" --data.train "[data/train, data/synth/train]" --data.shares "[0.7, 0.3]")
+    from=(--train.start_from "[exp/synth_ctc]" --data.train "[data/train, data/synth/train]" --data.shares "[0.5, 0.5]")
   steps/train.sh --cmd "$cuda_cmd" conf/$ctc.yaml exp/$ctc ${noise[@]+"${noise[@]}"} ${from[@]+"${from[@]}"} $train_options
   steps/train.sh --cmd "$cuda_cmd" conf/$llm.yaml exp/$llm --train.start_from "[exp/$ctc]" $train_options
 }
