@@ -30,6 +30,7 @@ def timeless(results: Path) -> str:
     return "\n".join(rows)
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", RECIPES)
 def test_slurm_gives_the_results_of_run_pl(name: str, tmp_path: Path) -> None:
     options, experiment = RECIPES[name]
@@ -37,11 +38,11 @@ def test_slurm_gives_the_results_of_run_pl(name: str, tmp_path: Path) -> None:
         options = ["--corpus_dir", str(shared("data/en_fsdd_8k"))]
     arguments = ["--stage", "0", "--stop_stage", "6", *options, "--nj", "2", *STEPS]
     local = copy_recipe(name, tmp_path / "local")
-    run(local, *arguments)
+    run(local, *arguments, timeout=900)
     cluster = copy_recipe(name, tmp_path / "cluster")
     done = subprocess.run(
         [ROOT / "tools/with_slurm.sh", "./run.sh", *arguments, "--cmd", "slurm.pl --config conf/slurm.conf"],
-        cwd=cluster, env=environment(), text=True, timeout=400, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=cluster, env=environment(), text=True, timeout=900, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode == 77:
         pytest.skip(done.stdout.strip())

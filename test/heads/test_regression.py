@@ -86,6 +86,6 @@ def test_gradient_reaches_every_parameter(inputs: str) -> None:
 
 def test_dropout_and_unknown_inputs() -> None:
     part, (encoded, states) = head(dropout=1.0).train(), data()
-    assert part(encoded, states).data.std(dim=(0, 1)).max() == 0
+    assert part(encoded, states).data.std(dim=(0, 1)).max() < 1e-6  # all alike but for rounding
     with pytest.raises(ValueError, match="^head regression: inputs"):
         RegressionHead(4, 6, 5, inputs="none")

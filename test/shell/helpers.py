@@ -49,7 +49,7 @@ def interrupt(
     if twice:
         time.sleep(0.5)
         os.killpg(process.pid, sig)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     return process.returncode, output
 
 
