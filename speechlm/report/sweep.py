@@ -146,7 +146,7 @@ def _short(option: str) -> str:
     return option.split(".", 1)[-1]
 
 
-def _without_words(line: Line) -> bool:
+def _has_non_speech(line: Line) -> bool:
     return any(read_scoring(folder)["insertions_apart"]["silence_utterances"] for folder in line.folders)
 
 
@@ -157,7 +157,7 @@ def table(lines: list[Line]) -> str:
     columns = ["row", *options, "error %", "spread", "95 % interval"]
     columns += ["against the reference", "p"] if compared else []
     columns += ["ins %"]
-    columns += ["text on non-speech"] if any(map(_without_words, lines)) else []
+    columns += ["text on non-speech"] if any(map(_has_non_speech, lines)) else []
     columns += ["seeds", "trained parameters", "all parameters", "audio s/s", "memory GiB", "commit"]
     parts = []
     for name in dict.fromkeys(line.set for line in lines):

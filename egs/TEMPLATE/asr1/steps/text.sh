@@ -26,6 +26,6 @@ awk -v said="$3" 'function key(line) { line = tolower(line); gsub(/[[:space:][:p
   END { if (left) printf "steps/text.sh: %d sentences of held-out sets left out of %s/text\n", left, said > "/dev/stderr" }
 ' "$3/.held_out" "$3/.all" > "$3/text.new"
 rm "$3/.held_out" "$3/.all"
-mv "$3/text.new" "$3/text"
+if cmp -s "$3/text.new" "$3/text"; then rm "$3/text.new"; else mv "$3/text.new" "$3/text"; fi # a newer file would make token lists anew
 awk '{ print $1, "text" }' "$3/text" > "$3/utt2spk"
 echo "steps/text.sh: $(wc -l < "$3/text") sentences in $3/text"
