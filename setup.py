@@ -1,4 +1,4 @@
-"""Package, command and pinned dependencies. torch and torchaudio are a pair: a mismatch breaks both on import."""
+"""Package, command and pinned dependencies. torch and torchaudio are a pair, to the last digit: a mismatch breaks both on import."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 RUN = [
-    "torch==2.11.*",
-    "torchaudio==2.11.*",
+    "torch==2.11.0",
+    "torchaudio==2.11.0",  # 2.11.1 does not load beside torch 2.11.0 (undefined symbol)
     "transformers==5.23.*; python_version >= '3.11'",
     "transformers==5.20.*; python_version < '3.11'",
     "peft==0.21.*",
