@@ -71,6 +71,13 @@ def test_another_seed_gives_another_corpus(made, tmp_path):
     assert set(other["train"].text.values()) != set(data["train"].text.values())
 
 
+def test_few_voices_are_an_option(made, tmp_path):
+    few = make(tmp_path, num_voices=2)
+    assert len(few["train"].spk2utt) == 2 < len(made[1]["train"].spk2utt)
+    assert set(few["train"].text.values()) == set(made[1]["train"].text.values())
+    assert few["test"].spk2utt == made[1]["test"].spk2utt
+
+
 def test_noise_is_an_option(made, tmp_path):
     folder, _ = made
     make(tmp_path, noise=0.0)
@@ -120,6 +127,7 @@ def test_sound_of_other_languages(tmp_path):
     [
         ({"num_dev": 0}, "each must be at least 1"),
         ({"noise": 2.0}, "noise 2.0: must be a share"),
+        ({"num_voices": -1}, "num_voices -1: must be 0"),
         ({"language": "en"}, "the built-in sentences are zh"),
         ({"text_file": "/nowhere"}, "/nowhere: no such text file"),
         ({"num_train": 10**9}, "the built-in templates make 20[0-9]+ sentences, not"),
