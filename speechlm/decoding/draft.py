@@ -48,6 +48,8 @@ class DraftedSearch(LLMBeamSearch):
         super().__init__(model, embed, end_ids, options, **others)
         if options.beam != 1 or self.lm is not None or self.ctc is not None or self.hot is not None:
             raise UserError("draft: verifies greedy search of the LLM alone; take beam 1 and no fusion")
+        if options.graphs:
+            raise UserError("graphs: a draft's steps have no fixed shape; leave out decode.graphs or decode.draft")
         self.draft_of, self.window = draft_of, window
         self.counts: dict[str, tuple[int, int]] = {}
 

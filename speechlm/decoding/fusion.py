@@ -41,10 +41,10 @@ class LMFusion:
         """Give the same LM with another weight."""
         return LMFusion(self.model, self.embed, self.prompt, weight, self.ends)
 
-    def reader(self, slots: int, beam: int, device: torch.device) -> Reader:
+    def reader(self, slots: int, beam: int, device: torch.device, *, graphs: bool = False) -> Reader:
         """Make the state of one stream."""
         self.device = device
-        return Reader(self.model, self.embed, slots, beam, device)
+        return Reader(self.model, self.embed, slots, beam, device, graphs=graphs)
 
     def prompts(self, count: int) -> list[Tensor]:
         """Give the start (T, D) of `count` answers."""

@@ -154,9 +154,10 @@ class Run:
         if self.readers:
             return
         search, slots, beam = self.search, self.options.batch_slots, self.options.beam
-        self.readers = [Reader(self.model, search.embed, slots, beam, device)]
+        graphs = self.options.graphs
+        self.readers = [Reader(self.model, search.embed, slots, beam, device, graphs=graphs)]
         if search.lm is not None:
-            self.readers.append(search.lm.reader(slots, beam, device))
+            self.readers.append(search.lm.reader(slots, beam, device, graphs=graphs))
         self.ctc = search.ctc.start(slots, beam, device) if search.ctc is not None else None
         hot = search.hot.start(device) if search.hot is not None else None
         self.beams = Beams(self.options, search.end_ids, device, search.spelling, self.ctc, hot)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from speechlm.core.errors import UserError
 from speechlm.decoding.attention import switched
 from speechlm.decoding.cache import Prefill, SlotCache, Step
+from speechlm.decoding.graphs import FixedSteps, rounded
 from speechlm.decoding.tree import Tree
 
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
@@ -35,17 +36,20 @@ class Reader:
     """Model, cache and tree of S slots with K beams each.
 
     model: a transformers causal LM as `plain_model` gives it. embed: token ids (...) -> embeddings (..., D).
+    graphs: run steps at fixed shapes, as CUDA graphs where the device is one (graphs.py).
     """
 
     def __init__(
-        self, model: nn.Module, embed: Callable[[Tensor], Tensor], slots: int, beam: int, device: torch.device
-    ) -> None:
+        self, model: nn.Module, embed: Callable[[Tensor], Tensor], slots: int, beam: int, device: torch.device,
+        *, graphs: bool = False,
+    ) -> None:  # fmt: skip
         self.model = model
         self.embed = embed
         self.beam = beam
         self.device = device
         self.cache = SlotCache(slots)
         self.tree = Tree(slots, beam, device)
+        self.fixed = FixedSteps(self._read, slots, beam, device) if graphs else None
 
     @property
     def max_positions(self) -> int | None:
@@ -70,6 +74,9 @@ class Reader:
         """Read one token of each beam (A, K) in the slots that are open: logits (A, K, V) of the next."""
         self._reserve(self.tree.used + self.beam)
         plan = self.tree.step()
+        return self._read(tokens, plan) if self.fixed is None else self.fixed(tokens, plan)
+
+    def _read(self, tokens: Tensor, plan: Step) -> Tensor:
         return self._forward(self.embed(tokens), plan.places, plan, 0)
 
     @torch.inference_mode()
@@ -84,6 +91,9 @@ class Reader:
         self.cache.move(self.tree.active, slot, self.tree.used)
 
     def _reserve(self, columns: int) -> None:
+        if self.fixed is not None and columns > self.cache.columns:
+            columns = rounded(columns)
+            self.fixed.forget()
         self.cache.reserve(columns)
         self.tree.reserve(self.cache.columns)
 

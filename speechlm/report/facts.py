@@ -15,7 +15,7 @@ from speechlm.io.expdir import ExpDir
 from speechlm.io.tables import iter_table
 from speechlm.report.compare import read_scoring
 
-PLUMBING = ("device", "batch_seconds", "batch_slots", "kind", "draft")
+PLUMBING = ("device", "batch_seconds", "batch_slots", "graphs", "kind", "draft")
 """Decoding options that change the speed only, or that tell nothing new."""
 
 

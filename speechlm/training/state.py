@@ -157,6 +157,7 @@ class TrainingState:
     def _start(self) -> None:
         """Take over finished experiments; what they bring into frozen parts is kept beside the checkpoints."""
         brought: set[str] = set()
+        unmet = set(self.options.start_names)
         for path in self.options.start_from:
             report = load_trained(
                 self.module.model,
@@ -167,6 +168,10 @@ class TrainingState:
             )
             LOGGER.info("start_from: %s", report.line())
             brought.update(report.loaded)
+            unmet.difference_update(report.renamed)
+        if unmet:
+            places = ", ".join(map(str, self.options.start_from)) or "train.start_from, which is empty"
+            raise UserError(f"train.start_names: {', '.join(sorted(unmet))}: no such name in {places}")
         trained = trained_tensors(self.module.model)
         frozen = {
             name: tensor for name, tensor in all_tensors(self.module.model).items() if name in brought - set(trained)

@@ -23,7 +23,8 @@ class LoadReport:
     """What was taken from a weights file.
 
     loaded: names in the model. missing: trained in the model, not in the file. unexpected: in the file, not in the
-    model. reshaped: in both with different shapes, as "name: (2, 3) in the file, (2, 4) in the model".
+    model. reshaped: in both with different shapes, as "name: (2, 3) in the file, (2, 4) in the model". renamed: the
+    OLD=NEW whose OLD the file has.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     reshaped: list[str] = field(default_factory=list)
+    renamed: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """Say it in one line."""
@@ -100,10 +102,13 @@ def load_trained(
     tensors: dict[str, Tensor] = {}
     for file in weight_files(path):
         tensors.update(load_weights(file)[0])
-    tensors = {_renamed(name, renamed): tensor for name, tensor in tensors.items()}
+    pairs = [_pair(text) for text in renamed]
+    applied = [text for text, (old, _) in zip(renamed, pairs, strict=True) if any(_lies_below(name, old) for name in tensors)]
+    tensors = {_renamed(name, pairs): tensor for name, tensor in tensors.items()}
     tensors = {name: tensor for name, tensor in tensors.items() if _chosen(name, only_prefixes)}
     needed = [name for name in trained_tensors(module) if _chosen(name, only_prefixes)]
     report = load_tensors(all_tensors(module), tensors, Path(path), needed=needed)
+    report.renamed = applied
     if strict and (report.missing or report.unexpected or report.reshaped):
         raise UserError(f"{report.line()}; build the model with the options it was trained with")
     if not report.loaded:
@@ -112,17 +117,22 @@ def load_trained(
 
 
 def _chosen(name: str, prefixes: Sequence[str]) -> bool:
-    return not prefixes or any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+    return not prefixes or any(_lies_below(name, prefix) for prefix in prefixes)
 
 
-def _renamed(name: str, pairs: Sequence[str]) -> str:
-    for pair in pairs:
-        old, sign, new = pair.partition("=")
-        if not (old and sign and new):
-            raise UserError(f"train.start_names: '{pair}' must be OLD=NEW, such as encoder.table=bridge.table")
-        if name == old or name.startswith(old + "."):
-            return new + name.removeprefix(old)
-    return name
+def _lies_below(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, sign, new = text.partition("=")
+    if not (old and sign and new):
+        raise UserError(f"train.start_names: '{text}' must be OLD=NEW, such as encoder.table=bridge.table")
+    return old, new
+
+
+def _renamed(name: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return next((new + name.removeprefix(old) for old, new in pairs if _lies_below(name, old)), name)
 
 
 @torch.no_grad()

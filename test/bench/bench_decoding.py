@@ -1,6 +1,6 @@
 """Our beam search beside Hugging Face `generate`, the same model, prompts and limits, in one run.
 
-    python test/bench/bench_decoding.py [--device cuda] [--threads 1] [--rounds 3]
+    python -m test.bench.bench_decoding [--device cuda] [--threads 1] [--rounds 3] [--graphs]
 
 Prompts are 60-120 steps of random embeddings; an utterance may say 0.3 tokens per step (18-36), which Hugging Face is
 told by a stopping criterion per utterance, so that both do the same work and must give the same tokens. Hugging Face
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--beam", type=int, default=4)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 8, 16])
+    parser.add_argument("--graphs", action="store_true", help="our steps at fixed shapes, on a GPU as CUDA graphs")
     parser.add_argument("--ngram", type=int, default=0, help="no_repeat_ngram of both")
     parser.add_argument("--vocab", type=int, nargs="*", default=[8000, 151936])
     parser.add_argument("--wrong", type=int, nargs="*", default=[0, 5, 10, 20], help="percent of a draft's tokens that "
@@ -182,7 +183,7 @@ def main() -> None:
         )
         print("batch  utts      HF s    ours s   ratio  tokens/s  prefill    same")
         for batch in args.batches if vocab < 100000 else args.batches[-1:]:
-            options = SearchOptions(beam=args.beam, batch_slots=batch, no_repeat_ngram=args.ngram)
+            options = SearchOptions(beam=args.beam, batch_slots=batch, no_repeat_ngram=args.ngram, graphs=args.graphs)
             count = 4 if batch == 1 else 2 * batch
             print(compare(model, batch, count, options, args.rounds if vocab < 100000 else 1, args.device), flush=True)
         if args.wrong and vocab == min(args.vocab):

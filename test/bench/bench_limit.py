@@ -1,6 +1,6 @@
 """How near one decoding step is to what the machine allows: bytes that must be read, and multiplications that must be done.
 
-    python -m test.bench.bench_limit [--device cuda] [--threads 1] [--batches 1 8 16]
+    python -m test.bench.bench_limit [--device cuda] [--threads 1] [--batches 1 8 16] [--graphs]
 
 A step reads all weights once, the prompts' keys and values once for each utterance and those of the suffixes once for each
 beam, and multiplies every weight with every beam. The machine's limits are measured in the same run: reading a table that
@@ -45,10 +45,12 @@ def machine(device: str, dtype: torch.dtype) -> tuple[float, float]:
     return rate, 2 * size**3 / best_of(lambda: a @ b, device)
 
 
-def step(model: Qwen2ForCausalLM, batch: int, beam: int, prompt: int, tokens: int, device: str) -> tuple[float, float, float]:
+def step(
+    model: Qwen2ForCausalLM, batch: int, beam: int, prompt: int, tokens: int, device: str, graphs: bool
+) -> tuple[float, float, float]:
     """Seconds of a step, bytes that it must read, and operations that it must do; the mean over a search's steps."""
     weight = model.get_input_embeddings().weight
-    options = SearchOptions(beam=beam, batch_slots=batch, min_tokens=tokens)  # nobody ends early: each step is a full one
+    options = SearchOptions(beam=beam, batch_slots=batch, min_tokens=tokens, graphs=graphs)  # min_tokens: nobody ends early
     generator = torch.Generator().manual_seed(1)
     rows = [torch.randn(prompt, weight.shape[1], generator=generator).to(device, weight.dtype) * 0.06 for _ in range(batch)]
     spent = []
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=90)
     parser.add_argument("--tokens", type=int, default=27)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 8, 16])
+    parser.add_argument("--graphs", action="store_true", help="steps at fixed shapes, on a GPU as CUDA graphs")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = make_model(args.layers, args.width, args.vocab, args.device)
@@ -87,7 +90,7 @@ def main() -> None:
     print(f"{shape}, beam {args.beam}, prompt {args.prompt}, {args.tokens} tokens")
     print("batch   MB read   ms    GFLOP   ms   limit ms   measured ms   share")
     for batch in args.batches:
-        seconds, read, work = step(model, batch, args.beam, args.prompt, args.tokens, args.device)
+        seconds, read, work = step(model, batch, args.beam, args.prompt, args.tokens, args.device, args.graphs)
         limit = max(read / rate, work / speed)
         print(
             f"{batch:5d} {read / 1e6:9.1f} {1e3 * read / rate:5.1f} {work / 1e9:7.2f} {1e3 * work / speed:5.1f} "

@@ -132,6 +132,17 @@ def test_start_from_and_what_it_brings_into_frozen_parts(tmp_path: Path, caplog:
     assert torch.equal(again.encoder[0][0].weight, weights["encoder.0.0.weight"])
 
 
+def test_renamed_names_must_be_there(tmp_path: Path) -> None:
+    first = Toy(tmp_path / "first", steps=2)
+    first.trainer().run()
+    start = {"start_from": [str(first.folder)], "start_parts": ["encoder", "head"]}
+    Toy(tmp_path / "second", steps=2).but(start_names=["head=head"], **start).trainer().run()
+    with pytest.raises(UserError, match=r"train.start_names: ear=encoder: no such name in .*first"):
+        Toy(tmp_path / "third", steps=2).but(start_names=["ear=encoder"], **start).trainer().run()
+    with pytest.raises(UserError, match="train.start_from, which is empty"):
+        Toy(tmp_path / "fourth", steps=2).but(start_names=["encoder=encoder"]).trainer().run()
+
+
 def test_recomputed_activations_give_the_same_weights(tmp_path: Path) -> None:
     for name, recompute in (("kept", False), ("again", True)):
         trainer = Toy(tmp_path / name, steps=4).but(recompute=recompute).trainer()

@@ -18,13 +18,20 @@ mkdir -p "$3"
 } | LC_ALL=C sort -u > "$3/.all"
 # shellcheck disable=SC2086 # several directories
 for set in $held_out; do cut -d ' ' -f 2- "$set/text"; done > "$3/.held_out"
-awk -v said="$3" 'function key(line) { line = tolower(line); gsub(/[[:space:][:punct:]]/, "", line); return line }
-  FILENAME == ARGV[1] { held[key($0)]; next }
-  !NF { next }
-  key($0) in held { left++; next }
-  { printf "text-%08d %s\n", ++n, $0 }
-  END { if (left) printf "steps/text.sh: %d sentences of held-out sets left out of %s/text\n", left, said > "/dev/stderr" }
-' "$3/.held_out" "$3/.all" > "$3/text.new"
+perl -CSDA -Mutf8 -e '
+  my ($said, $held_out, $all) = @ARGV;
+  sub key { my $line = lc shift; $line =~ s/[^\p{L}\p{M}\p{N}]//g; return $line }
+  my (%held, $left, $n);
+  open my $file, "<", $held_out or die "$held_out: $!\n";
+  $held{key($_)} = 1 while <$file>;
+  open $file, "<", $all or die "$all: $!\n";
+  while (<$file>) {
+    next unless /\S/;
+    if ($held{key($_)}) { $left++; next }
+    printf "text-%08d %s", ++$n, $_;
+  }
+  printf STDERR "steps/text.sh: %d sentences of held-out sets left out of %s/text\n", $left, $said if $left;
+' "$3" "$3/.held_out" "$3/.all" > "$3/text.new"
 rm "$3/.held_out" "$3/.all"
 if cmp -s "$3/text.new" "$3/text"; then rm "$3/text.new"; else mv "$3/text.new" "$3/text"; fi # a newer file would make token lists anew
 awk '{ print $1, "text" }' "$3/text" > "$3/utt2spk"

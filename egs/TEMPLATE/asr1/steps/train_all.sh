@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stage 4 for several experiments: conf/NAME.yaml -> exp/NAME for each name, as steps/train.sh does.
 #   steps/train_all.sh [--cmd run.pl] [--ngpu 0] [--llm_options "..."] "NAME ..." [options of all trainings, as --train.seed 2]
-# llm_options are for those with an LLM (gpt or qwen in their names) and win over the options of all.
+# llm_options are for those with an LLM (a section `llm` in their conf) and win over the options of all.
 set -euo pipefail
 cmd=run.pl
 ngpu=0
@@ -17,7 +17,7 @@ shift
 
 for name in $names; do
   own=
-  if [[ $name == *gpt* || $name == *qwen* ]]; then own=$llm_options; fi
+  if grep -q '^llm:' "conf/$name.yaml"; then own=$llm_options; fi
   # shellcheck disable=SC2086 # options are words
   steps/train.sh --cmd "$cmd" --ngpu "$ngpu" "conf/$name.yaml" "exp/$name" "$@" $own
 done
