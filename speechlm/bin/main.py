@@ -18,7 +18,7 @@ from speechlm.core.registry import nearest
 COMMANDS: dict[str, list[str]] = {
     "data": ["prepare", "nonspeech", "validate_data", "fix_data", "utt2dur", "segment"],
     "features": ["fbank", "cmvn", "encode"],
-    "text": ["tokens", "units", "lexicon", "make_llm", "aux_text"],
+    "text": ["tokens", "units", "lexicon", "make_llm", "make_masked_lm", "aux_text"],
     "training": ["train", "options", "export", "to_safetensors", "sweep"],
     "decoding": ["decode", "transcribe", "tune"],
     "scoring": ["score", "score_hub5", "results", "compare", "forgetting", "report"],

@@ -11,7 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from speechlm.corpora.options import add_options
 
     parser.add_argument("corpus", choices=sorted(kinds("corpus")), help="which corpus")
-    parser.add_argument("--corpus_dir", help="folder of the corpus; mini writes its audio there (default DATA/wav)")
+    parser.add_argument("--corpus_dir", help="folder of the corpus; mini and talks write their audio there (default DATA/wav)")
     parser.add_argument("--data", default="data", help="where the data directories go")
     parser.add_argument("--download", action="store_true", help="load what is missing from the publisher (archives)")
     parser.add_argument("--splits", nargs="+", help="splits to prepare; default: those of the corpus")
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     log = logging.getLogger("speechlm")
     data = Path(args.data)
-    if args.corpus_dir is None and args.corpus != "mini":
+    if args.corpus_dir is None and not load("corpus", args.corpus).makes_audio:
         raise UserError(f"--corpus_dir: where is the corpus? It comes from {load('corpus', args.corpus).url}")
     folder = Path(args.corpus_dir) if args.corpus_dir else data / "wav"
     corpus = load("corpus", args.corpus)(folder, **given_options(args))

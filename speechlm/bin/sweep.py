@@ -13,6 +13,7 @@ A sweep's file, in conf/sweep/ of a recipe:
   sets: [data/dev, data/test]        # decoded and scored; a row with sets: [] only trains
   decode: {beam: 4}                  # options of the decoding
   reference: scratch                 # the row with which the others are compared
+  curve: {pinyin: [small, large]}    # a picture beside RESULTS.md: errors of rows against their hours of training speech
 
 In an option's value {seed} is the seed and {ROW} the folder of that row's point of the same seed and choice: such a row
 is run first. A row with export: true leaves its LLM in {ROW}/llm. Points lie in exp/SWEEP/ROW-CHOICE-seedN.
@@ -96,17 +97,37 @@ def _write(args: argparse.Namespace, plan: Any, states: dict[str, Any], left: di
     from speechlm.report.sweep import Line, write_table
 
     lines: dict[tuple[str, str], Line] = {}
+    rows: dict[str, list[Line]] = {}
     for point in plan.points:
         spec = plan.spec.rows[point.row]
         for data, folder in zip(point.sets, decode_folders(point), strict=True):
             choice = dict(zip(point.choice, point.line[1], strict=True))
-            line = lines.setdefault(
-                (str(point.line), data),
-                Line(spec.title or point.row, choice, Path(data).name, point.conf, is_reference=point.row == plan.spec.reference),
-            )
+            if (str(point.line), data) not in lines:
+                is_reference = point.row == plan.spec.reference
+                made = Line(spec.title or point.row, choice, Path(data).name, point.conf, is_reference=is_reference)
+                lines[str(point.line), data] = made
+                rows.setdefault(point.row, []).append(made)
+            line = lines[str(point.line), data]
             line.wanted.append(point.seed)
             if states[point.name].name == "finished":
                 line.folders.append(folder)
     command = shlex.join(["speechlm", "sweep", str(plan.path), *_again(args, plan.path)[1:]])
-    rows = write_table(args.results, plan.name, plan.spec.title, list(lines.values()), command, left)
-    print(f"{args.results}: {rows} lines of {plan.path}")
+    pictures = _draw(args.results.parent, plan, rows)
+    written = write_table(args.results, plan.name, plan.spec.title, list(lines.values()), command, left, pictures)
+    print(f"{args.results}: {written} lines of {plan.path}")
+
+
+def _draw(folder: Path, plan: Any, rows: dict[str, list[Any]]) -> list[str]:
+    """Draw the sweep's curves, NAME_SET.svg for each test set; give the names of the pictures."""
+    from speechlm.report.curve import write_curve
+
+    pictures = []
+    for name in dict.fromkeys(Path(data).name for data in plan.spec.sets):
+        curves = {
+            label: [line for row in members for line in rows.get(row, []) if line.set == name]
+            for label, members in plan.spec.curve.items()
+        }
+        picture = f"{plan.name}_{name}.svg"
+        if write_curve(folder / picture, f"error % on {name}", curves):
+            pictures.append(picture)
+    return pictures

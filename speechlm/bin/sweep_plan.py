@@ -47,6 +47,7 @@ class SweepSpec(BaseModel):
     sets: list[str] = Field(min_length=1)
     decode: dict[str, Any] = Field(default_factory=dict)
     reference: str | None = None
+    curve: dict[str, list[str]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def read_sweep(path: Path) -> SweepSpec:
         faults.append("rows.seed: {seed} is the seed; choose another name")
     if spec.reference is not None and spec.reference not in spec.rows:
         faults.append(f"reference: no row '{spec.reference}'; {nearest(spec.reference, list(spec.rows))}")
+    drawn = [(name, row) for name, rows in spec.curve.items() for row in rows if row not in spec.rows]
+    faults += [f"curve.{name}: no row '{row}'; {nearest(row, list(spec.rows))}" for name, row in drawn]
     if faults:
         raise UserError("\n".join(f"{config.place(text.split(':')[0])}: {text}" for text in faults))
     return spec

@@ -5,25 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechlm.core.seq import Seq
+from speechlm.nn.subsample import group_steps, stack_steps
 
 Pool = Literal["mean", "max", "stack", "attention"]
-
-
-def group_steps(speech: Seq, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut a sequence into groups of `stride` steps; the last group of a row may be partly padding, which is zero.
-
-    Gives the groups (B, G, S, D), their mask (B, G, S) and the number of groups of each row, ceil(lens / stride).
-    """
-    speech = speech.zero_padding()
-    extra = -speech.data.shape[1] % stride
-    data = F.pad(speech.data, (0, 0, 0, extra))  # (B, G * S, D)
-    mask = F.pad(speech.mask, (0, extra))
-    groups = data.unflatten(1, (data.shape[1] // stride, stride))
-    return groups, mask.unflatten(1, groups.shape[1:3]), (speech.lens + stride - 1) // stride
 
 
 def mean_pool(speech: Seq, stride: int) -> Seq:
@@ -31,12 +18,6 @@ def mean_pool(speech: Seq, stride: int) -> Seq:
     groups, mask, lens = group_steps(speech, stride)
     count = mask.sum(2).clamp(min=1)[..., None]  # (B, G, 1)
     return Seq(groups.sum(2) / count.to(groups.dtype), lens)
-
-
-def stack_steps(speech: Seq, stride: int) -> Seq:
-    """Lay every `stride` steps side by side (B, ceil(T / S), S * D); a last incomplete group is filled with zeros."""
-    groups, _, lens = group_steps(speech, stride)
-    return Seq(groups.flatten(2), lens)
 
 
 @torch.no_grad()

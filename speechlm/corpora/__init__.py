@@ -2,10 +2,12 @@
 
 KINDS: dict[str, str] = {
     "mini": "speechlm.corpora.mini:MiniCorpus",
+    "talks": "speechlm.corpora.talks:TalksCorpus",
     "kaldi": "speechlm.corpora.kaldi:KaldiCorpus",
     "fsdd": "speechlm.corpora.fsdd:FsddCorpus",
     "speechocean": "speechlm.corpora.speechocean:SpeechoceanCorpus",
     "hsk": "speechlm.corpora.hsk:HskCorpus",
+    "tofugu": "speechlm.corpora.tofugu:TofuguCorpus",
     "aishell": "speechlm.corpora.aishell:AishellCorpus",
     "commonvoice": "speechlm.corpora.commonvoice:CommonvoiceCorpus",
     "jsut": "speechlm.corpora.jsut:JsutCorpus",

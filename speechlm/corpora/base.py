@@ -41,13 +41,15 @@ class Corpus(ABC):
     """A corpus in the folder `folder`, in the layout of its publisher.
 
     url: where people get it. splits: what `speechlm prepare` makes unless told otherwise. dropped: reason -> number of
-    utterances that were left out, for the report. empty_text: True for sounds without words. A kind's options are the
-    keyword-only parameters of its `__init__`.
+    utterances that were left out, for the report. empty_text: True for sounds without words. makes_audio: True where it
+    makes its audio itself and writes it into `folder`. A kind's options are the keyword-only parameters of its
+    `__init__`.
     """
 
     url: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "dev", "test")
     empty_text: ClassVar[bool] = False
+    makes_audio: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -40,6 +40,7 @@ class MiniCorpus(Corpus):
     """
 
     url = "synthesised here by espeak-ng; nothing is downloaded"
+    makes_audio = True
 
     def __init__(
         self,

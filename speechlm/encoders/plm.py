@@ -13,7 +13,7 @@ from speechlm.nn.adapt import parse_layers
 from speechlm.nn.attention import attention_mask
 from speechlm.nn.plm import keep_layers, reinitialise, residual_dropout, rms
 from speechlm.nn.pretrained import first_dtype, load_pretrained, recompute_activations, transformer_layers
-from speechlm.nn.subsample import ConvSubsample
+from speechlm.nn.subsample import ConvSubsample, stack_steps
 
 
 class PlmEncoder(nn.Module):
@@ -28,13 +28,14 @@ class PlmEncoder(nn.Module):
     lost on the way through from_pretrained and by older transformers, and where it is, no mask means a causal one. The
     constructor proves by a probe that the architecture follows.
 
-    Seq (B, T, dim_in) -> Seq (B, ceil(T / subsampling), dim), dim being the LM's; with `front: none` T stays.
+    Seq (B, T, dim_in) -> Seq (B, ceil(T / subsampling), dim), dim being the LM's; with `front: none` ceil(T / stack).
 
     Options:
         checkpoint: Hugging Face name or folder of a causal LM.
         front: conv puts a convolutional front end under the layers; none a linear map, for features of another encoder.
         subsampling: input frames per step of the convolutional front end: 2, 4 or 8.
         channels: channels of the convolutional front end.
+        stack: with `front: none`, neighbouring steps that the linear map takes side by side and makes one of.
         causal: let a step see only earlier ones, as in the LM; false shows every step to every other.
         layer_slice: layers of the LM that are used, counted from 0, as in "0-11"; None for all.
         init: pretrained weights; random ones; the layers in another order (shuffled); or every matrix with its values
@@ -58,6 +59,7 @@ class PlmEncoder(nn.Module):
         front: Literal["conv", "none"] = "conv",
         subsampling: Literal[2, 4, 8] = 4,
         channels: int = 256,
+        stack: int = 1,
         causal: bool = False,
         layer_slice: str | None = None,
         init: Literal["pretrained", "random", "shuffled", "scrambled"] = "pretrained",
@@ -70,6 +72,10 @@ class PlmEncoder(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if stack < 1 or (stack > 1 and front == "conv"):
+            raise UserError(
+                f"encoder.stack {stack}: must be at least 1, and 1 over convolutions, which have subsampling"
+            )
         from transformers import AutoModel
 
         self.model: Any = load_pretrained(AutoModel, checkpoint, dtype=dtype, attention=attention)
@@ -85,8 +91,9 @@ class PlmEncoder(nn.Module):
         self.dim: int = self.model.config.hidden_size
         self.model.set_input_embeddings(nn.Identity())
         self.front = ConvSubsample(dim_in, self.dim, factor=subsampling, channels=channels) if front == "conv" else None
-        self.linear = nn.Linear(dim_in, self.dim) if front == "none" else None
-        self.seconds_per_step = 0.01 * (subsampling if front == "conv" else 1)
+        self.linear = nn.Linear(stack * dim_in, self.dim) if front == "none" else None
+        self.stack = stack
+        self.seconds_per_step = 0.01 * (subsampling if front == "conv" else stack)
         self.scale = nn.RMSNorm(self.dim, eps=1e-8)
         nn.init.constant_(self.scale.weight, self.embedding_rms * input_scale)
         self.input_dropout = nn.Dropout(input_dropout)
@@ -107,6 +114,7 @@ class PlmEncoder(nn.Module):
             speech = self.front(speech)
         else:
             assert self.linear is not None
+            speech = stack_steps(speech, self.stack)
             speech = speech.with_data(self.linear(speech.data))
         speech = speech.with_data(self.scale(speech.data)).zero_padding()
         out = self._run(speech.with_data(self.input_dropout(speech.data)))

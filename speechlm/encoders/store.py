@@ -1,9 +1,9 @@
-"""From a data directory's audio to archives of a frozen encoder's outputs: one job's share, with counted skips."""
+"""From a data directory's audio or features to archives of a frozen encoder's outputs: one job's share, with counted skips."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,8 +23,11 @@ from speechlm.io.resample import resample
 from speechlm.io.tables import read_table
 
 RATE = 16000
+FRAMES = 100
+"""Rows of features in a second."""
 logger = logging.getLogger("speechlm")
 Group = list[tuple[str, np.ndarray]]
+Read = Callable[[str], np.ndarray]
 
 
 def store(
@@ -37,8 +40,11 @@ def store(
     compress: int = 0,
     max_skip_share: float = 0.05,
     allow_pipes: bool = False,
+    rows: Read | None = None,
 ) -> int:
     """Write the encoder's outputs of a job's share to STEM.ark, STEM.scp and STEM.frames; give how many were written.
+
+    rows: gives the features (T, D) of an utterance, 10 ms a row, for an encoder that reads those; None for one of audio.
 
     A share that is there already, complete, is left as it is. A bad utterance is a log line and is left out.
 
@@ -56,7 +62,8 @@ def store(
         archive = stack.enter_context(ArkWriter(f"{stem}.ark", scp, compress))
         frames = stack.enter_context(atomic_open(f"{stem}.frames"))
         bar = progress(ids, total=len(ids), what=f"encode {job.data}, job {job.job}/{job.num_jobs}")
-        for group in _groups(data, bar, batch_seconds, skipped, allow_pipes):
+        read, per_second = (rows, FRAMES) if rows else (_waves(data, allow_pipes), RATE)
+        for group in _groups(read, bar, batch_seconds * per_second, skipped):
             for (utt, _), output in zip(group, encode_group(encoder, group, device), strict=True):
                 archive.write(utt, output)
                 frames.write(f"{utt} {len(output)}\n")
@@ -69,28 +76,35 @@ def store(
 @torch.inference_mode()
 def encode_group(encoder: nn.Module, group: Group, device: str) -> list[np.ndarray]:
     """Encode utterances together; each output (T, dim) float32 is what the utterance gives alone."""
-    waves = Seq.of([torch.from_numpy(samples) for _, samples in group]).to(device)
-    return [row.float().cpu().numpy() for row in encoder(waves).rows()]
+    speech = Seq.of([torch.from_numpy(values) for _, values in group]).to(device)
+    return [row.float().cpu().numpy() for row in encoder(speech).rows()]
 
 
-def _groups(
-    data: DataDir, ids: Iterator[str], batch_seconds: float, skipped: list[str], allow_pipes: bool
-) -> Iterator[Group]:
-    """Read the audio, and group neighbours while the padded batch stays below `batch_seconds`."""
+def _waves(data: DataDir, allow_pipes: bool) -> Read:
+    """Make the function that reads an utterance's audio."""
     reader = Recordings(data, allow_pipes=allow_pipes)
+
+    def read(utt: str) -> np.ndarray:
+        samples, rate = reader.read(utt)
+        return np.ascontiguousarray(resample(samples, rate, RATE), dtype=np.float32)
+
+    return read
+
+
+def _groups(read: Read, ids: Iterator[str], most: float, skipped: list[str]) -> Iterator[Group]:
+    """Read what the encoder is given, and group neighbours while the padded batch has at most `most` steps."""
     group: Group = []
     for utt in ids:
         try:
-            samples, rate = reader.read(utt)
+            values = read(utt)
         except UserError as error:
             logger.warning("skipped %s: %s", utt, error)
             skipped.append(utt)
             continue
-        samples = np.ascontiguousarray(resample(samples, rate, RATE), dtype=np.float32)
-        longest = max(len(samples), *(len(other) for _, other in group), 0)
-        if group and longest * (len(group) + 1) > batch_seconds * RATE:
+        longest = max(len(values), *(len(other) for _, other in group), 0)
+        if group and longest * (len(group) + 1) > most:
             yield group
             group = []
-        group.append((utt, samples))
+        group.append((utt, values))
     if group:
         yield group

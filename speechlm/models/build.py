@@ -49,7 +49,7 @@ class StackedEncoder(nn.Module):
         self.upper = upper
         self.source = lower.source
         self.dim = upper.dim
-        self.seconds_per_step = lower.seconds_per_step
+        self.seconds_per_step = lower.seconds_per_step * round(upper.seconds_per_step / FRAME_SECONDS)
 
     @property
     def notes(self) -> dict[str, float]:

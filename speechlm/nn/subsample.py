@@ -1,4 +1,4 @@
-"""Convolutions that shorten a feature sequence 2, 4 or 8 times before an encoder sees it."""
+"""Fewer steps: convolutions that shorten a feature sequence 2, 4 or 8 times; neighbouring steps as groups or side by side."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ class ConvSubsample(nn.Module):
             x = zero_time(torch.relu(conv(x)), lens)
         x = x.permute(0, 2, 3, 1).flatten(2)  # (B, T / factor, D / factor * channels)
         return Seq(self.linear(x), lens).zero_padding()
+
+
+def group_steps(speech: Seq, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut a sequence into groups of `stride` steps; the last group of a row may be partly padding, which is zero.
+
+    Gives the groups (B, G, S, D), their mask (B, G, S) and the number of groups of each row, ceil(lens / stride).
+    """
+    speech = speech.zero_padding()
+    extra = -speech.data.shape[1] % stride
+    data = nn.functional.pad(speech.data, (0, 0, 0, extra))  # (B, G * S, D)
+    mask = nn.functional.pad(speech.mask, (0, extra))
+    groups = data.unflatten(1, (data.shape[1] // stride, stride))
+    return groups, mask.unflatten(1, groups.shape[1:3]), (speech.lens + stride - 1) // stride
+
+
+def stack_steps(speech: Seq, stride: int) -> Seq:
+    """Lay every `stride` steps side by side (B, ceil(T / S), S * D); a last incomplete group is filled with zeros."""
+    groups, _, lens = group_steps(speech, stride)
+    return Seq(groups.flatten(2), lens)
 
 
 def zero_time(x: Tensor, lens: Tensor) -> Tensor:

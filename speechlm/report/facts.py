@@ -117,10 +117,16 @@ def _tuned(exp: Path, used: dict[str, Any]) -> str | None:
 
 
 def training_data(exp: ExpDir, card: dict[str, Any]) -> str | None:
-    """Tell hours and utterances of the training set: from model.json, else from the directories of options.yaml."""
+    """Tell hours and utterances of the training set in words."""
+    amount = training_amount(exp, card)
+    return _amount(*amount) if amount else None
+
+
+def training_amount(exp: ExpDir, card: dict[str, Any]) -> tuple[float, int] | None:
+    """Give hours and utterances of the training set: from model.json, else from the directories of options.yaml."""
     data = card.get("data")
     if isinstance(data, dict) and "hours" in data and "utterances" in data:
-        return _amount(data["hours"], data["utterances"])
+        return data["hours"], data["utterances"]
     if not exp.options.exists():
         return None
     folders = (exp.read_options().get("data") or {}).get("train") or []
@@ -133,7 +139,7 @@ def training_data(exp: ExpDir, card: dict[str, Any]) -> str | None:
         for _, value in iter_table(table):
             hours += float(value) / 3600
             utterances += 1
-    return _amount(hours, utterances) if utterances else None
+    return (hours, utterances) if utterances else None
 
 
 def _amount(hours: float, utterances: int) -> str:

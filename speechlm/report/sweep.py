@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,10 +170,13 @@ def table(lines: list[Line]) -> str:
     return "\n".join(parts)
 
 
-def write_table(path: Path, name: str, title: str, lines: list[Line], command: str, left: dict[str, str]) -> int:
+def write_table(
+    path: Path, name: str, title: str, lines: list[Line], command: str, left: dict[str, str], pictures: Sequence[str] = ()
+) -> int:
     """Write or renew the marked block of a sweep in RESULTS.md, what stands elsewhere is kept; give the number of lines.
 
-    command: what made it. left: points that are not finished, and why; they stand below the table.
+    command: what made it. left: points that are not finished, and why; they stand below the table. pictures: files beside
+    the page that are shown there, too.
     """
     begin = f"<!-- speechlm sweep {name}: begin; what stands between the marks is written by the command -->"
     end = f"<!-- speechlm sweep {name}: end -->"
@@ -186,6 +190,7 @@ def write_table(path: Path, name: str, title: str, lines: list[Line], command: s
         before, after = text.rstrip("\n") + "\n\n", "\n"
     confs = ", ".join(dict.fromkeys(line.conf for line in lines))
     parts = [f"## Sweep {name}", *([title] if title else []), f"Made by `{command}` of {confs}.", NOTE, table(lines)]
+    parts += [f"![{picture}]({picture})\n" for picture in pictures]
     if left:
         parts.append("Not finished:\n\n" + "\n".join(f"- {point}: {why}" for point, why in left.items()) + "\n")
     with atomic_open(path) as file:

@@ -88,6 +88,7 @@ REFUSED = [
     ({"a": {"conf": "ctc", "options": {"train.start_from": ["{bb}"]}}, "b": {"conf": "ctc"}}, {}, "{bb} is no row"),
     ({"a": {"conf": "ctc", "options": {"train.start_from": ["{a}"]}}}, {}, "a-seed1 needs itself"),
     ({"a": {"conf": "ctc"}}, {"reference": "b"}, "reference: no row 'b'"),
+    ({"a": {"conf": "ctc"}}, {"curve": {"all": ["a", "bb"]}}, "curve.all: no row 'bb'"),
     ({"a-b": {"conf": "ctc"}}, {}, "a row's name is made of letters"),
     ({"a": {"conf": "ctc"}}, {"sets": ["data/dev", "other/dev"]}, "must lie in one folder"),
     ({"a": {"conf": "ctc", "seeds": [3], "options": {"train.start_from": ["{b}"]}}, "b": {"conf": "ctc", "seeds": [1, 2]}}, {},

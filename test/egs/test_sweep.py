@@ -90,6 +90,20 @@ def test_runs_in_order_writes_the_table_and_then_has_nothing_to_do(recipe: Path)
     assert trained(recipe) == 8
 
 
+def test_the_curve_is_drawn_beside_the_page_and_shown_there(recipe: Path) -> None:
+    write_sweep(recipe, curve={"both": ["base", "over"]})
+    (recipe / "data/train").mkdir()
+    (recipe / "data/train/utt2dur").write_text("s-1 1800\n")
+    for row in ("base", "over"):
+        for seed in (1, 2):
+            folder = recipe / f"exp/s/{row}-seed{seed}"
+            folder.mkdir(parents=True)
+            (folder / "options.yaml").write_text("data: {train: [data/train]}\n")
+    sweep(recipe)
+    assert "\n![s_test.svg](s_test.svg)\n" in (recipe / "RESULTS.md").read_text(encoding="utf-8")
+    assert "10.00 (6.67 - 13.33) at 0.50 h" in (recipe / "s_test.svg").read_text(encoding="utf-8")
+
+
 def test_a_failed_point_is_listed_and_does_not_stop_the_others(recipe: Path) -> None:
     rows = {"bad": {"conf": "conformer_ctc", "options": {"optim.lr": 13}}, "good": {"conf": "conformer_ctc"},
             "after": {"conf": "conformer_ctc", "options": {"train.start_from": ["{bad}"]}}}  # fmt: skip

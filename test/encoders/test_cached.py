@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from speechlm.bin import encode
+from speechlm.bin.assemble import make_dataset
 from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
 from speechlm.encoders import store
@@ -20,7 +21,10 @@ from speechlm.encoders.whisper import WhisperEncoder
 from speechlm.features.extract import Job
 from speechlm.io.archive import read_matrix
 from speechlm.io.audio import write_wav
+from speechlm.io.expdir import ExpDir
 from speechlm.io.tables import read_table, write_table
+from speechlm.models.restore import restore
+from test.bin.experiments import make
 from test.families.checkpoints import tiny_checkpoint
 
 SAMPLES = {"a-1": 5000, "a-2": 400, "b-1": 12000, "b-2": 3210}
@@ -86,6 +90,23 @@ def test_the_cache_holds_what_the_encoder_gives(tmp_path, data, conf, jobs):
             stored = cached(Seq.of([torch.from_numpy(read_matrix(location))]))
         assert int(frames[utt]) == stored.lens.item() == direct.lens.item()
         torch.testing.assert_close(stored.data, direct.data, atol=1e-5, rtol=1e-5)
+
+
+def test_the_cache_holds_what_a_trained_encoder_gives(tmp_path):
+    data, exp = make(tmp_path, "ctc") / "data/dev", tmp_path / "exp/ctc"
+    run("--exp", exp, "--scp_dir", data, "--out", tmp_path / "e", "--batch_seconds", 2)
+    model, values = restore(exp)
+    rows = read_table(tmp_path / "e" / "encoded_dev.1.scp")
+    examples = list(make_dataset(data, values, ExpDir(exp), training=False))
+    assert len(rows) == len(examples) > 1
+    for one in examples:
+        direct = model.encoder(Seq.of([torch.as_tensor(one.speech)]))
+        stored = torch.from_numpy(read_matrix(rows[one.id]))
+        torch.testing.assert_close(stored, direct.data[0], atol=1e-5, rtol=1e-5)
+    key = CacheKey.read(tmp_path / "e" / "encoder.json")
+    assert (key.kind, key.dim, key.checkpoint) == ("conv", model.encoder.dim, str(exp))
+    with pytest.raises(UserError, match="a trained encoder is taken as it is"):
+        run("--exp", exp, "--scp_dir", data, "--out", tmp_path / "e", "--encoder.dim", 8)
 
 
 def test_a_finished_share_is_left_as_it_is(tmp_path, data, conf):

@@ -13,6 +13,7 @@ from speechlm.encoders.plm import PlmEncoder
 from speechlm.nn.adapt import LoraOptions, adapt, trainable_parameters
 from speechlm.nn.attention import attention_mask
 from speechlm.nn.pretrained import transformer_layers, weights_hash
+from speechlm.nn.subsample import stack_steps
 from test.families.checkpoints import TEXT, tiny_checkpoint
 
 MELS = 10
@@ -251,3 +252,16 @@ def test_a_copy_works_alone():
 def test_configuration_tells_the_direction():
     assert build().model.config.is_causal is False
     assert build(causal=True).model.config.is_causal is True
+
+
+def test_stacking_takes_a_step_for_its_neighbours_and_is_not_for_convolutions():
+    encoder, speech = build(front="none", stack=3), feats(7, 4)
+    assert encoder(speech).lens.tolist() == [3, 2] and encoder.seconds_per_step == 0.03
+    changed = speech.data.clone()
+    changed[0, 6] += 3  # the last step, alone in its group
+    first = [encoder.linear(stack_steps(Seq(data, speech.lens), 3).data)[0] for data in (speech.data, changed)]
+    assert torch.equal(first[0][:2], first[1][:2]) and not torch.equal(first[0][2], first[1][2])
+    with pytest.raises(UserError, match="encoder.stack 2: .* convolutions, which have subsampling"):
+        build(stack=2)
+    with pytest.raises(UserError, match="encoder.stack 0"):
+        build(front="none", stack=0)

@@ -57,6 +57,7 @@ CASES = {
     "conv_x2": Case("conv", dict(dim=16, channels=4, subsampling=2)),
     "plm": Case("plm", dict(channels=4), "qwen2"),
     "plm_over": Case("plm", dict(front="none"), "gpt2"),
+    "plm_stack": Case("plm", dict(front="none", stack=3), "qwen2"),
     "plm_causal": Case("plm", dict(channels=4, causal=True, attention="eager", layer_slice="0-1"), "gpt_neox"),
     **{f"ssl_{name}": Case("ssl", {}, name) for name in ("hubert_base", "wav2vec2_base", "wavlm_base")},
     **{f"ssl_{name}": Case("ssl", dict(freeze_conv=False), name) for name in ("hubert_large", "wavlm_large")},
@@ -96,7 +97,7 @@ def expected_steps(case: Case, encoder: nn.Module, length: int) -> int:
         return -(-length // case.options.get("subsampling", 4))
     if case.kind == "ssl":
         return max((length - 400) // 320 + 1, 1)
-    return -(-length // 320) if case.kind == "whisper" else length
+    return -(-length // 320) if case.kind == "whisper" else -(-length // case.options.get("stack", 1))
 
 
 @torch.no_grad()
