@@ -43,8 +43,9 @@ def test_the_page_works_as_it_stands(tmp_path: Path) -> None:
         subprocess.run(["cp", "-a", ROOT / name, tmp_path / name], check=True)
     subprocess.run(["rm", "-rf", *(tmp_path / "egs/speechocean/asr1" / n for n in ("data", "exp"))], check=True)
     blocks = commands()
-    assert len(blocks) == 5
-    recipe, tables, validate, fix, run = blocks
+    assert len(blocks) == 6
+    recipe, tables, validate, fix, run, short_first = blocks
+
     def shell(text: str, folder: Path, code: int = 0) -> str:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=folder, env=environment(), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280)  # fmt: skip
@@ -61,3 +62,6 @@ def test_the_page_works_as_it_stands(tmp_path: Path) -> None:
     shell(validate, folder)
     output = shell(f"{run.strip()} {' '.join(SHORT)}", folder)
     assert re.search(r"^%WER \d", output, re.M) and (folder / "exp/speech_llm/report.html").exists()
+    subprocess.run(["rm", "-r", folder / "exp/conformer_ctc"], check=True)
+    shell(short_first.replace("--optim.lr", f"{STEPS} --optim.lr").replace("--optim.steps 280", "--optim.steps 2"), folder)
+    assert all((folder / "exp" / name / "model.safetensors").exists() for name in ("short", "conformer_ctc"))
