@@ -1,4 +1,4 @@
-"""Decode a data directory with a trained experiment, in jobs; or put the jobs' parts together."""
+"""Decode data directories with a trained experiment, in jobs; or put the jobs' parts together."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exp", required=True, help="folder of the trained experiment; any --decode.option VALUE may follow"
     )
-    parser.add_argument("--data", required=True, help="Kaldi data directory to decode")
-    parser.add_argument("--out", required=True, help="folder of the hypotheses, as exp/NAME/decode_SET")
+    parser.add_argument("--data", required=True, nargs="+", help="Kaldi data directories to decode; the model is loaded once")
+    parser.add_argument("--out", required=True, nargs="+", help="a folder of hypotheses for each, as exp/NAME/decode_SET")
     parser.add_argument("--job", type=int, default=1, help="which share, 1 to num_jobs")
     parser.add_argument("--num_jobs", type=int, default=1, help="number of shares")
     parser.add_argument("--merge", type=int, metavar="N", help="put the parts of N jobs together instead of decoding")
@@ -26,12 +26,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Decode one share, or merge."""
+    """Decode one share of each directory, or merge."""
+    from speechlm.core.errors import UserError
     from speechlm.decoding.aid_options import aid_hashes
     from speechlm.io.expdir import ExpDir
     from speechlm.io.hashes import content_hash
     from speechlm.options import decode_overrides
 
+    if len(args.data) != len(args.out):
+        raise UserError(f"--out: {len(args.out)} folders for {len(args.data)} data directories; give one for each")
     exp = ExpDir(args.exp)
     values = exp.read_options()
     changed = decode_overrides(values, [*_tuned(args.tuned), *args.overrides])
@@ -39,7 +42,8 @@ def run(args: argparse.Namespace) -> None:
     if files := aid_hashes(header["options"]):
         header["files"] = files
     if args.merge:
-        _merge(args, values, header)
+        for data, out in zip(args.data, args.out, strict=True):
+            _merge(data, out, args.merge, values, header)
     else:
         _decode(args, exp, values, changed, header)
 
@@ -55,20 +59,20 @@ def _tuned(path: str | None) -> list[str]:
     return [f"--decode.{name}={json.dumps(value)}" for name, value in read_config(path).values.get("decode", {}).items()]
 
 
-def _merge(args: argparse.Namespace, values: dict[str, Any], header: dict[str, Any]) -> None:
+def _merge(folder: str, out: str, jobs: int, values: dict[str, Any], header: dict[str, Any]) -> None:
     from speechlm.decoding.hot_phrases import leak_counter
     from speechlm.decoding.parts import aid_lines, merge, speed_line
     from speechlm.io.datadir import DataDir
 
-    data = DataDir(args.data)
+    data = DataDir(folder)
     listed = header["options"].get("hot_words")
     count = leak_counter(listed, values["text"]["language"], data.text) if listed and data.text else None
-    stats = merge(Path(args.out), data.ids(), args.merge, header, count)
+    stats = merge(Path(out), data.ids(), jobs, header, count)
     untimed = f", {stats['untimed']} without times (ctm says why)" if stats["untimed"] else ""
     speed = speed_line(stats["real_time_factor"])
-    print(f"{args.out}: {stats['utterances']} utterances{untimed}, {speed}; see {args.out}/text")
+    print(f"{out}: {stats['utterances']} utterances{untimed}, {speed}; see {out}/text")
     for line in aid_lines(stats):
-        print(f"{args.out}: {line}")
+        print(f"{out}: {line}")
 
 
 def _decode(
@@ -83,8 +87,8 @@ def _decode(
 
     if args.num_jobs > 1:
         torch.set_num_threads(1)
-    dataset = make_dataset(args.data, values, exp, training=False, from_audio=args.from_audio)
+    datasets = [make_dataset(data, values, exp, training=False, from_audio=args.from_audio) for data in args.data]
     recognizer, _ = load_recognizer(exp.path, changed)
-    decode_job(
-        recognizer, dataset, Part(part_path(Path(args.out), args.job, args.num_jobs), header), args.job, args.num_jobs
-    )
+    for dataset, out in zip(datasets, args.out, strict=True):
+        part = Part(part_path(Path(out), args.job, args.num_jobs), header)
+        decode_job(recognizer, dataset, part, args.job, args.num_jobs)

@@ -74,10 +74,10 @@ def commands(point: Point, means: Means) -> Iterator[tuple[str, str, list[str]]]
     yield "train", f"{exp}/log/train.log", ["steps/train.sh", "--cmd", "run.pl", *gpus, point.conf, exp, *point.overrides]
     if point.export:
         yield "export", "", [*speechlm, "export", exp, "--llm", f"{exp}/llm"]
-    for data, out in zip(point.sets, decode_folders(point), strict=True):
-        jobs = ["--nj", str(means.decode_nj)]
-        yield "decode", f"{out}/log/decode.1.log", ["steps/decode.sh", "--cmd", "run.pl", *jobs, *gpus, exp, data]
     if point.sets:
+        jobs = ["--nj", str(means.decode_nj)]
+        place = f"{exp}/log" if len(point.sets) > 1 else f"{decode_folders(point)[0]}/log"
+        yield "decode", f"{place}/decode.1.log", ["steps/decode.sh", "--cmd", "run.pl", *jobs, *gpus, exp, *point.sets]
         alike = ["--unit", point.unit, "--language", point.language, "--results", "", "--page", "false"]
         yield "score", "", ["steps/score.sh", *alike, str(Path(point.sets[0]).parent), exp]
 

@@ -15,6 +15,7 @@ from torch.nn.functional import ctc_loss
 from transformers import AutoModelForCausalLM
 
 import speechlm.decoding.aids
+import speechlm.decoding.recognizer
 from speechlm.bin.assemble import make_dataset
 from speechlm.bin.main import main
 from speechlm.core.errors import UserError
@@ -267,3 +268,31 @@ def test_what_is_off_is_not_told() -> None:
     assert without_idle(on) == on
     assert without_idle({**on, "hot_prompt": False}).keys() == on.keys() - {"hot_prompt", "hot_distance", "hot_most"}
     assert aid_options({"beam": 4}) == AidOptions()  # an experiment of before there were any
+
+
+def test_several_sets_in_one_call_are_as_many_calls(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone, _ = run(folder, "greedy", "--decode.beam", "1")
+    copy_small = tmp_path / "small"  # one utterance: the second of two jobs has nothing to do for it
+    copy_small.mkdir()
+    for table in (folder / "data/dev").iterdir():
+        if table.is_file():
+            kept = table.read_bytes() if table.suffix == ".ark" else table.read_bytes().splitlines(keepends=True)[0]
+            (copy_small / table.name).write_bytes(kept)
+    loads, load = [], speechlm.decoding.recognizer.load_recognizer
+    monkeypatch.setattr(speechlm.decoding.recognizer, "load_recognizer", lambda *given: loads.append(1) or load(*given))
+    outs = [str(tmp_path / "decode_dev"), str(tmp_path / "decode_small")]
+    data = [f"{folder}/data/dev", str(copy_small)]
+    words = ["decode", "--exp", f"{folder}/exp/x", "--data", *data, "--out", *outs, "--decode.beam", "1"]
+    for job in ("1", "2"):
+        assert main([*words, "--job", job, "--num_jobs", "2"]) == 0
+    assert main([*words, "--merge", "2"]) == 0
+    assert len(loads) == 2
+    for name in ("text", "score"):
+        assert (tmp_path / "decode_dev" / name).read_bytes() == (folder / "exp/x/decode_greedy" / name).read_bytes()
+        first = (tmp_path / "decode_dev" / name).read_text().splitlines()[0]
+        assert (tmp_path / "decode_small" / name).read_text().splitlines() == [first]
+    assert json.loads((tmp_path / "decode_small/stats.json").read_text())["utterances"] == 1 < alone["utterances"]
+    assert main([*words[:5], "--out", *outs]) == 1
+    assert "--out: 2 folders for 1 data directories" in capsys.readouterr().err
