@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from speechlm.text.normalize import normalize
 
     _check(args)
-    held = HeldOut({Path(folder).name: read_table(f"{folder}/text").values() for folder in args.held_out}, n=args.ngram)
+    held = HeldOut({name: read_table(f"{folder}/text").values() for name, folder in _named(args.held_out)}, n=args.ngram)
     transcripts = sorted({normalize(text, "zh") for text in read_table(args.transcripts).values()} - {""})
     own = Leakage()
     for text in transcripts:
@@ -44,6 +44,12 @@ def run(args: argparse.Namespace) -> None:
     with atomic_dir(args.out) as place:
         more = _write(place, chain(transcripts, auxiliary.chosen() if args.sources else ())) - len(transcripts)
         _report(args, place, own, auxiliary, {"transcripts": len(transcripts), "auxiliary": more})
+
+
+def _named(folders: list[str]) -> list[tuple[str, str]]:
+    """Give each directory the name it is reported by: its last part, or all of it where two end alike."""
+    last = [Path(folder).name for folder in folders]
+    return [(name if last.count(name) == 1 else folder, folder) for name, folder in zip(last, folders)]
 
 
 def _sentences(args: argparse.Namespace) -> Iterator[str]:

@@ -20,6 +20,8 @@ LOGGER = logging.getLogger(__name__)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SHORT = 24
 """Ids in the shorter windows: about a sentence, as a teacher without context reads it."""
+SIZE = 0.05
+"""Standard deviation of the embeddings at the start, over twice that of the positions, which are random."""
 IGNORED = -100
 """Label of a place that is not asked for, as transformers' models know it."""
 
@@ -102,7 +104,7 @@ def train_masked_lm(folder: Path | str, lines: Sequence[str], held_out: Sequence
     stream, unseen = (_stream(tokenizer, text) for text in (lines, held_out))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        model = _make_model(tokenizer, options)
+        model = _make_model(tokenizer, stream, options)
         _fit(model, tokenizer, stream, options)
         found = _measure(model, tokenizer, unseen, options)
     facts = {**found, "train_pieces": float(len(stream)), "parameters": float(model.num_parameters())}
@@ -121,7 +123,24 @@ def _stream(tokenizer: Any, lines: Sequence[str]) -> Tensor:
     return torch.tensor(ids)
 
 
-def _make_model(tokenizer: Any, options: MaskedOptions) -> Any:
+def neighbour_vectors(stream: Tensor, vocab_size: int, dim: int, reach: int = 4) -> Tensor:
+    """Give each id a vector that tells its neighbours (V, dim): positive pointwise mutual information, cut by SVD.
+
+    Counts of pairs at most `reach` places apart, the nearer the heavier. A masked LM on little text needs thousands of
+    steps until it looks at the neighbours at all; with these vectors as embeddings it does from the beginning.
+    """
+    counts = torch.zeros(vocab_size, vocab_size)
+    for distance in range(1, reach + 1):
+        counts.index_put_((stream[:-distance], stream[distance:]), torch.tensor(1 / distance), accumulate=True)
+    counts += counts.T.clone()
+    each = counts.sum(1, keepdim=True).clamp(min=1.0)
+    information = (counts * counts.sum() / (each * each.T)).clamp(min=1.0).log()
+    left, values, _ = torch.svd_lowrank(information, q=min(dim, vocab_size), niter=4)
+    return torch.nn.functional.pad(left * values.sqrt(), (0, dim - left.shape[1]))
+
+
+def _make_model(tokenizer: Any, stream: Tensor, options: MaskedOptions) -> Any:
+    """Make a BERT whose embeddings know their neighbours and whose output bias knows how frequent each piece is."""
     from transformers import BertConfig, BertForMaskedLM
 
     config = BertConfig(
@@ -129,7 +148,13 @@ def _make_model(tokenizer: Any, options: MaskedOptions) -> Any:
         num_attention_heads=options.heads, intermediate_size=options.ffn_dim or 4 * options.dim, hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0, max_position_embeddings=512, type_vocab_size=1, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
-    return BertForMaskedLM(config)
+    model = BertForMaskedLM(config)
+    frequency = torch.bincount(stream, minlength=len(tokenizer)).float()
+    vectors, known = neighbour_vectors(stream, len(tokenizer), options.dim), frequency > 0
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight[known] = (vectors * SIZE / vectors.std())[known]
+        model.cls.predictions.bias.copy_(((frequency + 1) / (frequency + 1).mean()).log())
+    return model
 
 
 def _fit(model: Any, tokenizer: Any, stream: Tensor, options: MaskedOptions) -> None:
@@ -147,8 +172,8 @@ def _fit(model: Any, tokenizer: Any, stream: Tensor, options: MaskedOptions) -> 
         optimizer.step()
         schedule.step()
         total += loss.item()
-        if step % 50 == 0:
-            LOGGER.info("masked LM: step %d of %d, loss %.3f", step, options.steps, total / 50)
+        if step % 100 == 0:
+            LOGGER.info("masked LM: step %d of %d, loss %.3f", step, options.steps, total / 100)
             total = 0.0
 
 

@@ -27,13 +27,13 @@ def test_from_chapters_to_the_table(tmp_path: Path) -> None:
     tiny = "--dim 16 --layers 2 --heads 2 --pieces 80 --steps 2 --batch 192"
     run(
         recipe, "--text_file", str(tmp_path / "chapters.txt"), "--more_text", str(tmp_path / "more.txt"),
-        "--corpus_dir", str(tmp_path / "speechocean"), "--lexicon", str(tmp_path / "dict.txt"), "--units", "60",
+        "--corpus_dir", str(tmp_path / "speechocean"), "--lexicon", str(tmp_path / "dict.txt"),
         "--num_train", "16", "--num_small", "8", "--num_dev", "4", "--num_test", "4", "--num_start", "8", "--num_voices", "1",
         "--bert", tiny, "--bert2", f"{tiny} --seed 2", "--sweeps", "kd", "--train_options", few,
         "--sweep_options", f"--rows second --seeds 1 {few}", timeout=600,
     )  # fmt: skip
     page = (recipe / "RESULTS.md").read_text(encoding="utf-8")
-    assert page.count("| uniform 2 of each of two teachers") == 2 and "\nspeechocean_test:\n" in page
+    assert page.count("| uniform 2 of each of two teachers") == 2 and "\nspeechocean_test_phones:\n" in page
     point = recipe / "exp/kd/second-seed1"
     assert json.loads((point / "sweep.json").read_text())["state"] == "finished"
     assert "teacher_coverage_1" in (point / "metrics.jsonl").read_text()

@@ -96,3 +96,16 @@ def test_the_command_writes_a_text_only_directory(tmp_path: Path) -> None:
     assert report["leaking_transcripts"]["ngram"] == {"dev": 1} and report["left_out_of_sources"]["ngram"] == {"dev": 1}
     before = (out / "text").read_bytes()
     assert main([*given_, "--times", "9"]) == 1 and (out / "text").read_bytes() == before
+
+
+def test_two_held_out_sets_of_one_name_are_both_held_out(tmp_path: Path) -> None:
+    for name, text in (("train", "今天天气很好"), ("a/test", "明天会下大雨"), ("b/test", "后天会下大雪")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "text").write_text(f"u1 {text}\n", encoding="utf-8")
+    (tmp_path / "more.txt").write_text("明天会下大雨\n后天会下大雪\n昨天没有下雨\n", encoding="utf-8")
+    a, b = f"{tmp_path}/a/test", f"{tmp_path}/b/test"
+    assert main(["aux_text", "--transcripts", f"{tmp_path}/train/text", "--held_out", a, b, "--sources", f"{tmp_path}/more.txt",
+                 "--out", f"{tmp_path}/out"]) == 0  # fmt: skip
+    assert list(read_table(tmp_path / "out/text", ordered=True).values()) == ["今天天气很好", "昨天没有下雨"]
+    report = json.loads((tmp_path / "out/leakage.json").read_text(encoding="utf-8"))
+    assert report["left_out_of_sources"]["exact"] == {a: 1, b: 1}

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # 2409.16005 on a small scale: a small LLM learns pinyin -> characters from text before it hears. In the place of Whisper stands a
-# Conformer that has learnt initials and finals; in that of AISHELL-1, synthesised sentences in three amounts; beside them the real words.
+# Conformer that has learnt initials and finals; in that of AISHELL-1, synthesised phrases of its sentences in three amounts; beside
+# them the real words.
 #   ./run_pinyin.sh --speech_text NEWS --corpus_dir DIR [--lm_text "FILE FILE"] [--stage 0] [--stop_stage 6] [--cmd run.pl] [--nj 2]
-# Texts: one sentence a line. Sentences of development and test sets, and what shares 8 characters in a row with them, are in no text.
+# Texts: one sentence a line, cut into phrases of 3 to 6 characters. What shares 5 characters in a row with a phrase of development or
+# test set, or is one, is in no text beside the transcripts.
 # Data and models lie beside those of run.sh.
 # shellcheck disable=SC2086 # lm_text and the options are words
 set -euo pipefail
@@ -14,12 +16,12 @@ ngpu=0
 speech_text=         # what is spoken, such as AISHELL-1's transcripts
 corpus_dir=          # the real words (run.sh)
 lm_text=             # more text, such as THCHS-30, poems, word lists
-num_chars=1200       # only sentences of the most frequent characters are spoken: each is heard often
-num_encoder=1400     # sentences that the encoder learns from; the others are new to it
-num_paired="240 720 2160" # sentences of paired speech: small, middle, large, each holds the one before it
-num_dev=60
-num_test=250
-num_voices=8
+num_chars=800        # only phrases of the most frequent characters are spoken: each is heard often
+num_encoder=2000     # phrases that the encoder learns from; the others are new to it
+num_paired="240 800 2400" # phrases of paired speech: small, middle, large, each holds the one before it
+num_dev=100
+num_test=400
+num_voices=4
 num_generated=6000   # sentences made from templates, for the text side
 dim=128
 layers=4
@@ -32,7 +34,20 @@ sweep_options=       # for speechlm sweep, as in "--seeds 1 --optim.steps 100"
 d=data/pinyin
 mini=../../mini/asr1/local
 
-part() { # NAME FIRST LAST: the sentences of these numbers
+phrases() { # sentences -> whole words put together, 3 characters or more, cut at punctuation
+  python -c '
+import sys
+from speechlm.text.pinyin import words
+for line in sys.stdin:
+    phrase = ""
+    for word in [*words(line.strip()), None]:
+        if word and word.known != "none":
+            phrase += word.text
+        if phrase and (not word or word.known == "none" or len(phrase) >= 3):
+            print(phrase)
+            phrase = ""'
+}
+part() { # NAME FIRST LAST: the phrases of these numbers
   awk -v first="$2" -v last="$3" '{ n = $1; sub(/.*-/, "", n); if (n + 0 >= first && n + 0 <= last) print $1 }' $d/spoken/train/text > $d/.list
   rm -rf "${d:?}/$1"
   utils/subset_data_dir.sh --utt-list $d/.list $d/spoken/train "$d/$1"
@@ -42,7 +57,8 @@ corpus() {
   read -r small middle large <<< "$num_paired"
   end=$((num_encoder + large))
   mkdir -p $d
-  $mini/frequent.pl "$num_chars" "$speech_text" | grep -Ex '.{5,16}' > $d/spoken.txt
+  phrases < "$speech_text" | sort -u > $d/phrases.txt
+  $mini/frequent.pl "$num_chars" $d/phrases.txt | grep -Ex '.{3,6}' > $d/spoken.txt
   steps/prepare.sh mini $d/spoken --text_file $d/spoken.txt --num_train $((end + num_dev + num_test)) --num_dev 1 --num_test 1 \
     --num_voices "$num_voices" --noise 0 --nj "$nj"
   part encoder 0 $((num_encoder - 1))
@@ -59,33 +75,36 @@ corpus() {
   done
 }
 texts() { # general: what the LLM has read before; small, middle, large: the transcripts; times10, all: more than those of middle
-  local held="--held_out $d/dev $d/test $d/words/dev $d/words/test" set
+  local held="--ngram 5 --held_out $d/dev $d/test $d/words/dev $d/words/test" set
   python -c 'import sys; from speechlm.corpora.mini_sentences import sentences; print(*sentences(int(sys.argv[1]), 1), sep="\n")' \
-    "$num_generated" > $d/generated.txt
-  speechlm aux_text --transcripts $d/encoder/text $held --sources $d/generated.txt $lm_text --shortest 2 --longest 16 --out $d/text_read
+    "$num_generated" | cat - $lm_text | phrases > $d/more.txt
+  speechlm aux_text --transcripts $d/encoder/text $held --sources $d/more.txt --shortest 2 --longest 6 --out $d/text_read
   rm -rf $d/text_general
   $mini/heard.pl $d/spoken/train/text < $d/text_read/text > $d/.heard
   utils/subset_data_dir.sh --utt-list $d/.heard $d/text_read $d/text_general
   cut -d ' ' -f 2- $d/text_general/text > $d/general.txt
   for set in small middle large; do speechlm aux_text --transcripts $d/$set/text $held --out $d/text_$set; done
   for set in times10:9 all:0; do
-    speechlm aux_text --transcripts $d/middle/text $held --sources $d/spoken.txt $d/general.txt --shortest 2 --longest 16 \
+    speechlm aux_text --transcripts $d/middle/text $held --sources $d/spoken.txt $d/general.txt --shortest 2 --longest 6 \
       --times ${set#*:} --out $d/text_${set%:*}
   done
   steps/lexicon.sh --options "--units initial_final --noise_units" $d/lang_pinyin $d/text_all $d/encoder
-  steps/lexicon.sh --options "--units initial_final --tones false" $d/lang_toneless $d/text_all $d/encoder
+  steps/lexicon.sh --options=--noise_units $d/lang_syllable $d/text_all $d/encoder
+  steps/lexicon.sh --options "--tones false" $d/lang_toneless $d/text_all $d/encoder
   [ -f exp/pinyin_init/config.json ] || speechlm make_llm --text $d/text_all/text $d/spoken/train/text --out exp/pinyin_init \
     --dim "$dim" --layers "$layers" --heads 4 --kv_heads 2 --ffn_dim $((3 * dim))
 }
 encoder() {
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/phone_encoder.yaml exp/phone_encoder $encoder_options
+  for name in phone_start phone_encoder; do
+    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/$name.yaml exp/$name $encoder_options
+  done
   steps/encode.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" exp/phone_encoder $d/enc $d/{small,middle,large,dev,test,words_train,words_test}
 }
 sweep() { speechlm sweep "conf/sweep/$1.yaml" --cmd "$cuda_cmd" --nj 1 --ngpu "$ngpu" --decode_nj "$nj" $sweep_options; }
 
 stage 0 "Corpus -> $d/spoken/train/wav.scp $d/words_test/wav.scp" corpus
 stage 1 "Features -> $d/encoder/feats.scp $d/encoder/cmvn.ark" \
-  steps/features.sh --config conf/phone_encoder.yaml --cmd "$train_cmd" --nj "$nj" $d/{encoder,small,middle,large,dev,test,words_train,words_test}
+  steps/features.sh --config conf/phone_start.yaml --cmd "$train_cmd" --nj "$nj" $d/{encoder,small,middle,large,dev,test,words_train,words_test}
 stage 2 "Texts, pinyin units, an LLM that knows nothing -> $d/text_all/leakage.json $d/lang_pinyin/tokens.txt" texts
 stage 3 "Encoder, and its outputs once -> exp/phone_encoder/model.safetensors $d/enc/encoder.json" encoder
 stage 4 "Text models and recognisers, decoded and scored (stages 4-6) -> RESULTS.md" sweep pinyin
