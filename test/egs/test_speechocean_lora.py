@@ -81,11 +81,11 @@ def test_the_grid_has_nine_cells_that_train_what_their_names_say(monkeypatch: py
 
 def test_constraints_decode_the_weights_of_the_row_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(RECIPE)
-    plan = make_plan(Path("conf/sweep/lora_nset.yaml"), RECIPE, [], [], [2])
+    plan = make_plan(Path("conf/sweep/lora_nset.yaml"), RECIPE, [], [], [])
     values = {point.row: read_experiment(point.conf, point.overrides).values for point in plan.points}
-    for row in ("plain", "nset"):
+    for row in ("plain", "nset", "more"):
         free, bound = values[row], values[f"{row}_constrained"]
-        assert bound["train"]["start_from"][-1] == f"exp/lora_nset/{row}-seed2"
+        assert bound["train"]["start_from"][-1] == f"exp/lora_nset/{row}-seed1"
         assert bound["optim"]["lr"] == 0 and bound["optim"]["steps"] == 1
         assert sorted(name for name in bound if bound[name] != free[name]) == ["decode", "optim", "train"]
     assert values["nset"]["data"]["allow_empty"] and not values["plain"]["data"]["allow_empty"]
