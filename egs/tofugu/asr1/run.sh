@@ -51,8 +51,8 @@ ablation() {
 }
 forgotten() {
   local sweep=exp/ablation after
-  for after in "$sweep"/lora_adapt*-seed*; do
-    speechlm forgetting --before "$sweep/start-seed1" --after "$after" --source source_test --target test
+  for after in "$sweep"/{full,lora,lora_adapt,lora_adapt_mix}-seed*; do
+    [ ! -d "$after" ] || speechlm forgetting --before "$sweep/start-seed1" --after "$after" --source source_test --target test
   done
 }
 
