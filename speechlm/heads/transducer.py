@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
 
 State = tuple[Tensor, Tensor]
@@ -28,6 +29,9 @@ class TransducerHead(nn.Module):
         joint_dim: width in which encoder and predictor meet.
         combine: how they meet before the tanh, additive or multiplicative.
         dropout: share of the predictor's embeddings and outputs set to zero while training.
+        identity: let the encoder's projection begin as the identity (joint_dim must be the encoder's width). The output
+            layer of a CTC head, taken over with its encoder by train.start_from, then means what it meant there, and
+            the transducer need not find its alignments from nothing.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class TransducerHead(nn.Module):
         joint_dim: int = 256,
         combine: Literal["additive", "multiplicative"] = "additive",
         dropout: float = 0.0,
+        identity: bool = False,
     ) -> None:
         super().__init__()
+        if identity and joint_dim != dim_in:
+            raise UserError(f"head.identity: joint_dim must be the encoder's width {dim_in}, is {joint_dim}")
         if combine not in ("additive", "multiplicative"):
             raise ValueError(f"head transducer: combine must be additive or multiplicative, is {combine!r}")
         if vocab_size < 2:
@@ -53,6 +60,9 @@ class TransducerHead(nn.Module):
         self.lstm = nn.LSTM(embedding_dim or predictor_dim, predictor_dim, predictor_layers, batch_first=True)
         self.encoder_proj = nn.Linear(dim_in, joint_dim)
         self.predictor_proj = nn.Linear(predictor_dim, joint_dim)
+        if identity:
+            nn.init.eye_(self.encoder_proj.weight)
+            nn.init.zeros_(self.encoder_proj.bias)
         self.output = nn.Linear(joint_dim, vocab_size)
 
     def forward(self, encoded: Seq, targets: Seq) -> tuple[Tensor, Seq]:

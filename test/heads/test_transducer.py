@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from speechlm.core.errors import UserError
 from speechlm.core.seq import Seq
+from speechlm.heads.ctc import CtcHead
 from speechlm.heads.transducer import TransducerHead
 
 OPTIONS: dict[str, Any] = {"predictor_dim": 6, "joint_dim": 5}
@@ -29,6 +31,21 @@ def test_logits_of_every_cell(combine: str) -> None:
     acoustic, text = part.encoder_proj(ENCODED.data[1, 3]), part.predictor_proj(predicted.data[1, 1])
     met = acoustic + text if combine == "additive" else acoustic * text
     torch.testing.assert_close(logits[1, 3, 1], part.output(met.tanh()))
+
+
+@torch.no_grad()
+def test_with_identity_a_ctc_head_means_the_same() -> None:
+    torch.manual_seed(0)
+    ctc, part = CtcHead(3, 7), TransducerHead(3, 7, predictor_dim=6, joint_dim=3, identity=True)
+    found = part.load_state_dict(ctc.state_dict(), strict=False)
+    assert not found.unexpected_keys
+    part.predictor_proj.weight.zero_()
+    part.predictor_proj.bias.zero_()
+    small = ENCODED.with_data(0.01 * ENCODED.data)  # where tanh is straight
+    logits, _ = part(small, TARGETS)
+    torch.testing.assert_close(logits, ctc(small).data[:, :, None].expand_as(logits), atol=1e-5, rtol=0)
+    with pytest.raises(UserError, match="joint_dim must be the encoder's width 3, is 5"):
+        head(identity=True)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 # with random weights, no layers at all and a Conformer. Form B, PLM(Linear(Enc_ASR(X))), on characters; form A,
 # PLM(Linear(Conv(X))), on initials and finals. Synthesised sentences, synthesised classical verses, real words (egs/hsk).
 #   ./run_plm.sh --speech_text NEWS --poems POEMS --hsk_dir DIR [--lm_text "FILE FILE"] [--stage 0] [--stop_stage 6] [--nj 2]
-# Texts: one sentence a line. The LM never reads five characters in a row of a held-out sentence or verse. Data lie in data/plm.
+# Texts: one sentence a line. Of what is not spoken, the LM reads nothing with five characters in a row of a held-out sentence.
 # shellcheck disable=SC2086 # lm_text and the options are words
 set -euo pipefail
 stage=0
@@ -13,7 +13,7 @@ nj=2
 ngpu=0
 speech_text=         # what is spoken, such as AISHELL-1's transcripts
 poems=               # read by the LM; some verses, of characters that are spoken, make the second test set
-hsk_dir=             # real words: those of characters that are spoken train too, and make the third test set
+hsk_dir=             # real words: they train too, and those of characters that are spoken make the third test set
 lm_text=             # more text for the LM
 num_chars=800        # only sentences of the most frequent characters are spoken: each is heard often
 num_train=4200
@@ -22,6 +22,7 @@ num_verses=180
 num_voices=20
 dim=128
 layers=6
+form_b=plm_over      # plm_over_long: the same rows, trained three times as long
 train_options=       # for the LM and the recogniser under form B, as in "--optim.steps 100"
 sweep_options=       # for speechlm sweep, as in "--seeds 1 --optim.steps 100"
 . ./path.sh
@@ -40,18 +41,19 @@ corpus() {
   steps/prepare.sh hsk $d/words --corpus_dir "$hsk_dir"
   rm -rf $d/poems $d/hsk $d/hsk_train
   utils/copy_data_dir.sh $d/verses/test $d/poems
-  local/heard.pl $d/train/text < $d/words/test/text > $d/words/heard_test
-  local/heard.pl $d/train/text < $d/words/train/text > $d/words/heard_train
-  utils/subset_data_dir.sh --utt-list $d/words/heard_test $d/words/test $d/hsk
-  utils/subset_data_dir.sh --utt-list $d/words/heard_train $d/words/train $d/hsk_train
+  for pair in test:hsk train:hsk_train; do
+    local/heard.pl $d/train/text < $d/words/${pair%:*}/text > $d/words/heard
+    utils/subset_data_dir.sh --utt-list $d/words/heard $d/words/${pair%:*} $d/${pair#*:}
+  done
 }
-units() { # of characters; and data directories whose text is initials and finals
+units() { # of characters; and data directories whose text is initials and finals, all words among them
   steps/tokens.sh --kind char --language zh $d/train/text $d/lang_char
   steps/tokens.sh --kind pinyin --language zh --options "--units initial_final --tones false" $d/train/text $d/lang_pinyin
-  for set in train hsk_train dev test poems hsk; do
-    rm -rf $d/phone/$set
-    utils/copy_data_dir.sh $d/$set $d/phone/$set
-    speechlm units --tokens $d/lang_pinyin --text $d/$set/text --out $d/phone/$set/text
+  for set in train words/train dev test poems hsk; do
+    out=$d/phone/${set%/train}
+    rm -rf "$out"
+    utils/copy_data_dir.sh $d/$set "$out"
+    speechlm units --tokens $d/lang_pinyin --text $d/$set/text --out "$out/text"
   done
   steps/tokens.sh --kind word --language none $d/phone/train/text $d/lang_phone
 }
@@ -60,10 +62,11 @@ text_model() {
     --sources "$speech_text" "$poems" $lm_text --out $d/train_text
   [ -f exp/plm_init/config.json ] ||
     speechlm make_llm --text $d/train_text/text --out exp/plm_init --dim "$dim" --layers "$layers" --heads 4 --ffn_dim $((3 * dim))
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/text_lm.yaml exp/text_lm $train_options
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/text_lm.yaml exp/text_lm --encoder.dim "$dim" $train_options
   speechlm export exp/text_lm --llm exp/text_lm/llm
 }
 encoder() {
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/plm_short.yaml exp/plm_short $train_options
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/plm_phone.yaml exp/plm_phone $train_options
   steps/encode.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" exp/plm_phone $d/over $d/{train,hsk_train,dev,test,poems,hsk}
 }
@@ -71,9 +74,9 @@ sweep() { speechlm sweep "conf/sweep/$1.yaml" --cmd "$cuda_cmd" --nj 1 --ngpu "$
 
 stage 0 "Corpus -> $d/train/wav.scp $d/poems/wav.scp $d/hsk/wav.scp" corpus
 stage 1 "Features -> $d/train/feats.scp $d/train/cmvn.ark" \
-  steps/features.sh --config conf/plm_phone.yaml --cmd "$train_cmd" --nj "$nj" $d/{train,hsk_train,dev,test,poems,hsk}
+  steps/features.sh --config conf/plm_phone.yaml --cmd "$train_cmd" --nj "$nj" $d/{train,words/train,hsk_train,dev,test,poems,hsk}
 stage 2 "Characters, initials and finals -> $d/lang_char/tokens.txt $d/lang_phone/tokens.txt" units
 stage 3 "Text, and the LM that reads it -> exp/text_lm/llm/config.json" text_model
 stage 4 "Encoder of form B, and its outputs once -> exp/plm_phone/model.safetensors $d/over/encoder.json" encoder
-stage 5 "Form B, trained, decoded and scored -> RESULTS.md" sweep plm_over
+stage 5 "Form B, trained, decoded and scored -> RESULTS.md" sweep "$form_b"
 stage 6 "Form A, trained, decoded and scored -> RESULTS.md" sweep plm

@@ -16,7 +16,7 @@ more_text=           # running text that only the teachers and the encoder's sta
 corpus_dir=          # speechocean762
 lexicon=             # pronunciations of words
 num_train=1900
-num_small=475        # the smaller training set: the first chapters of the larger one
+num_small=160        # the smaller training set: the first chapters of the larger one, 8 minutes
 num_dev=100
 num_test=300
 num_start=1100       # sentences with which the encoder starts
@@ -45,7 +45,8 @@ prepare() {
   for set in train test; do utils/copy_data_dir.sh "data/speechocean/$set" "data/speechocean_$set"; done
   for set in train dev; do utils/copy_data_dir.sh "data/start/$set" "data/start_$set"; done
 }
-lang() { # phones are learnt within minutes, letters and pieces of words were not; the test sets' references are phones, too
+lang() { # phones are learnt within minutes, letters and pieces of words were not; the references of the test sets are phones, too
+  local set
   utils/combine_data.sh data/all data/{train,dev,test,start_train,speechocean_train,speechocean_test}
   steps/tokens.sh --kind phone --language en --options "--lexicon $lexicon" data/all/text data/lang_phone
   for set in test speechocean_test; do
@@ -65,7 +66,6 @@ teachers() { # they read, in running order, all but the readers of the developme
 start() {
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/start_ctc.yaml exp/start_ctc $train_options
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/start_real.yaml exp/start_real $train_options
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/start_short.yaml exp/start_short $train_options
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/start_transducer.yaml exp/start_transducer $train_options
 }
 students() {

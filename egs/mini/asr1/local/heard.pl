@@ -13,6 +13,7 @@ while (<$text>) {
     $known{$_} = 1 for split //, $said // '';
 }
 while (<STDIN>) {
+    chomp;
     my (undef, $said) = split ' ', $_, 2;
-    print if defined $said && !grep { !$known{$_} } split //, $said;
+    print "$_\n" if length($said // '') && !grep { !$known{$_} } split //, $said;
 }
