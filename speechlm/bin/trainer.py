@@ -150,7 +150,7 @@ def make_validation(
         pairs: list[tuple[str, str]] = []
         for batch in batches_of(chosen, sizes, decode["batch_seconds"]):
             examples = [dataset.read(index, 0) for index in batch]
-            if kind == "ctc" and list_of_units and not list_of_units.spells_text:  # what it puts out is no text
+            if kind != "llm" and list_of_units and not list_of_units.spells_text:  # what it puts out is no text
                 examples = [replace(one, text=" ".join(list_of_units.split(one.text))) for one in examples]
             pairs += texts_beside(examples, recognizer.recognize(collate(examples)))
         return {"error": tally(pairs, values).rate}
