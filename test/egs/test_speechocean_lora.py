@@ -42,7 +42,6 @@ def noises(folder: Path) -> Path:
     return folder / "noise.scp"
 
 
-@pytest.mark.slow
 def test_from_the_recordings_to_the_table(tmp_path: Path) -> None:
     recipe = copy_recipe("speechocean", tmp_path)
     pack(tmp_path / "ocean", {"train": 8, "dev": 2, "test": 2}, [*EN])

@@ -10,7 +10,6 @@ from test.egs.miniatures import EN
 from test.egs.recipe import copy_recipe, run
 
 
-@pytest.mark.slow
 def test_from_chapters_to_the_table(tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
     recipe = copy_recipe("talks", tmp_path)

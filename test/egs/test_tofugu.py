@@ -65,7 +65,6 @@ def test_sentences_become_phrases_of_hiragana(tmp_path: Path) -> None:
     assert done.stdout.split() == ["もくよおび", "てえせんかいだんわ", "しゅうりょおしました"]
 
 
-@pytest.mark.slow
 def test_from_words_and_readings_to_both_tables(tmp_path: Path) -> None:
     recipe, pack = copy_recipe("tofugu", tmp_path), _pack(tmp_path / "pack")
     phrases = [f"{a}{b}{c}{a}" for a in SYLLABLES for b in SYLLABLES[:3] for c in "んう"]

@@ -100,7 +100,12 @@ encoder() {
   done
   steps/encode.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" exp/phone_encoder $d/enc $d/{small,middle,large,dev,test,words_train,words_test}
 }
-sweep() { speechlm sweep "conf/sweep/$1.yaml" --cmd "$cuda_cmd" --nj 1 --ngpu "$ngpu" --decode_nj "$nj" $sweep_options; }
+sweep() {
+  local name
+  for name in "$@"; do
+    speechlm sweep "conf/sweep/$name.yaml" --cmd "$cuda_cmd" --nj 1 --ngpu "$ngpu" --decode_nj "$nj" $sweep_options
+  done
+}
 
 stage 0 "Corpus -> $d/spoken/train/wav.scp $d/words_test/wav.scp" corpus
 stage 1 "Features -> $d/encoder/feats.scp $d/encoder/cmvn.ark" \
@@ -108,4 +113,4 @@ stage 1 "Features -> $d/encoder/feats.scp $d/encoder/cmvn.ark" \
 stage 2 "Texts, pinyin units, an LLM that knows nothing -> $d/text_all/leakage.json $d/lang_pinyin/tokens.txt" texts
 stage 3 "Encoder, and its outputs once -> exp/phone_encoder/model.safetensors $d/enc/encoder.json" encoder
 stage 4 "Text models and recognisers, decoded and scored (stages 4-6) -> RESULTS.md" sweep pinyin
-stage 5 "The same with real words (stages 4-6) -> RESULTS.md" sweep pinyin_words
+stage 5 "The same with pooled outputs, and with real words (stages 4-6) -> RESULTS.md" sweep pinyin_pool pinyin_words
