@@ -41,8 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--nj", type=int, default=1, help="points at the same time, with --cmd")
     add("--ngpu", type=int, default=0, help="GPUs of a point")
     add("--decode_nj", type=int, default=1, help="jobs of a decoding")
-    add("--rows", nargs="+", default=[], help="only these rows, and what they need")
-    add("--seeds", nargs="+", type=int, default=[], help="only these seeds")
+    add("--rows", nargs="+", default=[], help="run only these rows, and what they need; the table shows all")
+    add("--seeds", nargs="+", type=int, default=[], help="run only these seeds")
     add("--results", type=Path, default=Path("RESULTS.md"), help="page of the table; what stands outside its marks is kept")
     add("--list", action="store_true", help="only tell the points and how they stand")
     add("--table", action="store_true", help="run nothing, write the table of what is finished")
@@ -78,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
         for point in plan.points:
             print(f"{point.name}: {left.get(point.name, 'finished')}")
         return 0
-    _write(args, plan, states, left)
+    whole = make_plan(path, recipe, args.overrides) if args.rows or args.seeds else plan
+    states = {point.name: states.get(point.name) or state_of(point) for point in whole.points}
+    _write(args, whole, states, {name: told(state) for name, state in states.items() if state.name != "finished"})
     for name, text in left.items():
         print(f"{name}: {text}", file=sys.stderr)
     return int(bool(left) and not args.table)
@@ -88,8 +90,11 @@ def _again(args: argparse.Namespace, path: Path) -> list[str]:
     """Give the arguments that make the same plan in a task of the array job."""
     chosen = ["--rows", *args.rows] if args.rows else []
     chosen += ["--seeds", *map(str, args.seeds)] if args.seeds else []
-    numbers = ["--ngpu", str(args.ngpu), "--decode_nj", str(args.decode_nj)]
-    return [str(path), *chosen, *numbers, *args.overrides]
+    return [str(path), *chosen, *_means(args), *args.overrides]
+
+
+def _means(args: argparse.Namespace) -> list[str]:
+    return ["--ngpu", str(args.ngpu), "--decode_nj", str(args.decode_nj)]
 
 
 def _write(args: argparse.Namespace, plan: Any, states: dict[str, Any], left: dict[str, str]) -> None:
@@ -111,7 +116,7 @@ def _write(args: argparse.Namespace, plan: Any, states: dict[str, Any], left: di
             line.wanted.append(point.seed)
             if states[point.name].name == "finished":
                 line.folders.append(folder)
-    command = shlex.join(["speechlm", "sweep", str(plan.path), *_again(args, plan.path)[1:]])
+    command = shlex.join(["speechlm", "sweep", str(plan.path), *_means(args), *args.overrides])
     pictures = _draw(args.results.parent, plan, rows)
     written = write_table(args.results, plan.name, plan.spec.title, list(lines.values()), command, left, pictures)
     print(f"{args.results}: {written} lines of {plan.path}")

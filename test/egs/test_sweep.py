@@ -145,6 +145,8 @@ def test_after_a_kill_the_same_command_goes_on(recipe: Path, number: signal.Sign
     write_sweep(recipe)
     sweep(recipe, "--rows", "base", "--seeds", "1")
     assert trained(recipe) == 1
+    page = (recipe / "RESULTS.md").read_text(encoding="utf-8")  # the table shows what is still to come, too
+    assert "| 1 of 2 " in page and "| over " in page and "- over-seed2: not run" in page and "--rows" not in page
     (recipe / "slow").touch()
     process = subprocess.Popen(command(), cwd=recipe, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     began, end = recipe / "exp/s/base-seed2/began", time.monotonic() + 60
