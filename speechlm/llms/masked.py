@@ -54,7 +54,7 @@ class MaskedOptions:
             raise UserError(f"masked LM: window must be {SHORT} to 512, batch at least a window, mask between 0 and 1")
 
 
-def make_piece_tokenizer(lines: Iterable[str], size: int, window: int) -> Any:
+def make_piece_tokenizer(lines: Iterable[str], size: int) -> Any:
     """Train a WordPiece tokenizer of at most `size` pieces on lines whose words stand between blanks."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -100,7 +100,7 @@ def train_masked_lm(folder: Path | str, lines: Sequence[str], held_out: Sequence
     lines, held_out: normalised, in the order in which they follow each other. Gives (and writes to masked.json) the share
     of masked pieces that are found and their mean loss, on `held_out`. Raises UserError where a text is too short.
     """
-    tokenizer = make_piece_tokenizer(lines, options.pieces, options.window)
+    tokenizer = make_piece_tokenizer(lines, options.pieces)
     stream, unseen = (_stream(tokenizer, text) for text in (lines, held_out))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -111,7 +111,7 @@ def train_masked_lm(folder: Path | str, lines: Sequence[str], held_out: Sequence
     with atomic_dir(folder) as place:
         model.save_pretrained(place)
         tokenizer.save_pretrained(place)
-        shutil.copymode(place / "config.json", place / "model.safetensors")
+        shutil.copymode(place / "config.json", place / "model.safetensors")  # safetensors writes for its owner only
         (place / "masked.json").write_text(json.dumps({**asdict(options), **facts}, indent=1) + "\n", encoding="utf-8")
     return facts
 

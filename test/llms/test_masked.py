@@ -56,7 +56,7 @@ def test_pieces_with_the_same_neighbours_have_like_vectors() -> None:
 
 
 def test_words_are_cut_into_pieces_whose_places_are_known() -> None:
-    tokenizer = make_piece_tokenizer(LINES, 60, 24)
+    tokenizer = make_piece_tokenizer(LINES, 60)
     found = tokenizer("the dog's mat", return_offsets_mapping=True, add_special_tokens=False)
     assert tokenizer.is_fast and tokenizer.unk_token_id not in found["input_ids"]
     assert tokenizer("the")["input_ids"][:: 2] == [tokenizer.cls_token_id, tokenizer.sep_token_id]

@@ -114,3 +114,4 @@ stage 2 "Texts, pinyin units, an LLM that knows nothing -> $d/text_all/leakage.j
 stage 3 "Encoder, and its outputs once -> exp/phone_encoder/model.safetensors $d/enc/encoder.json" encoder
 stage 4 "Text models and recognisers, decoded and scored (stages 4-6) -> RESULTS.md" sweep pinyin
 stage 5 "The same with pooled outputs, and with real words (stages 4-6) -> RESULTS.md" sweep pinyin_pool pinyin_words
+stage 6 "Layers that speech trains, and noise on the pinyin (stages 4-6) -> RESULTS.md" sweep pinyin_more
