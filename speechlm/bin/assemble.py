@@ -136,21 +136,21 @@ def make_dataset(
 
 
 def noise_on(sources: Any, rates: dict[str, Any]) -> Callable[[str, str], list[int]] | None:
-    """Give the function (text, key) -> unit ids with the noise of the section `pinyin_noise`; None where all rates are 0.
+    """Give the function (text, key) -> unit ids with the noise of the section `pinyin_noise`; None where it has none.
 
     Raises UserError where the units are none of pinyin, or a rate is no probability.
     """
     from speechlm.text.pinyin_noise import PinyinNoise
     from speechlm.text.pinyin_tokens import PinyinTokenizer
 
-    if not any(rate for name, rate in rates.items() if name != "seed"):
-        return None
-    if not isinstance(sources, PinyinTokenizer):
-        raise UserError("pinyin_noise: needs pinyin units; give 'text: {source: data/lang_pinyin}' or take it out")
     try:
         noise = PinyinNoise(**rates)
     except ValueError as error:
         raise UserError(f"pinyin_noise: {error}") from None
+    if noise.is_none:
+        return None
+    if not isinstance(sources, PinyinTokenizer):
+        raise UserError("pinyin_noise: needs pinyin units; give 'text: {source: data/lang_pinyin}' or take it out")
     return lambda text, key: sources.encode_noisy(text, noise, key)
 
 

@@ -7,6 +7,7 @@ A sweep's file, in conf/sweep/ of a recipe:
     scratch: {conf: conformer_ctc}   #   conf: conf/NAME.yaml
     over: {conf: plm_on_encoder_frozen, title: over the Conformer,
            options: {encoder.init_seed: "{seed}", train.start_from: ["{scratch}"]}}
+    longer: {of: plm_over_long.conv} #   a row of another sweep, here again for comparison; trained once for both
   options: {optim.steps: 1000}       # for all rows
   grid: {encoder.dropout: [0.1, 0.5]}  # every combination is a line of its own; a row may have its own grid, or {}
   seeds: [1, 2, 3]                   # train.seed; mean and spread of a line are taken over them; a row may have its own
@@ -104,8 +105,8 @@ def _write(args: argparse.Namespace, plan: Any, states: dict[str, Any], left: di
     lines: dict[tuple[str, str], Line] = {}
     rows: dict[str, list[Line]] = {}
     for point in plan.points:
-        spec = plan.spec.rows[point.row]
         for data, folder in zip(point.sets, decode_folders(point), strict=True):
+            spec = plan.spec.rows[point.row]
             choice = dict(zip(point.choice, point.line[1], strict=True))
             if (str(point.line), data) not in lines:
                 is_reference = point.row == plan.spec.reference

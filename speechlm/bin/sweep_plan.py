@@ -1,53 +1,22 @@
-"""A sweep's file: which experiments it names, with which options, in which order they can run."""
+"""The points of a sweep: which experiments its file names, with which options, in which order they can run."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from speechlm.core.config import Config, read_config
+from speechlm.bin.sweep_spec import SweepSpec, read_sweep
 from speechlm.core.errors import UserError
 from speechlm.core.registry import nearest
 from speechlm.options import dump, read_experiment, yaml_line
 
-NAME = re.compile(r"^[A-Za-z0-9_]+$")
 SLOT = re.compile(r"\{([A-Za-z0-9_]+)\}")
 BRACED = ("text.prompt", "text.hot_template", "decode.lm_prompt")
 """The options whose braces are their own."""
-
-
-class RowSpec(BaseModel):
-    """One line of the table (one for each member of its grid)."""
-
-    model_config = ConfigDict(extra="forbid")
-    conf: str
-    title: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
-    grid: dict[str, list[Any]] | None = None
-    seeds: list[int] | None = Field(default=None, min_length=1)
-    sets: list[str] | None = None
-    export: bool = False
-
-
-class SweepSpec(BaseModel):
-    """A sweep as written; `speechlm sweep --help` tells what each name means."""
-
-    model_config = ConfigDict(extra="forbid")
-    title: str = ""
-    rows: dict[str, RowSpec] = Field(min_length=1)
-    options: dict[str, Any] = Field(default_factory=dict)
-    grid: dict[str, list[Any]] = Field(default_factory=dict)
-    seeds: list[int] = Field(default=[1], min_length=1)
-    sets: list[str] = Field(min_length=1)
-    decode: dict[str, Any] = Field(default_factory=dict)
-    reference: str | None = None
-    curve: dict[str, list[str]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,41 +69,6 @@ class Plan:
         return [[p for p in self.points if depth[p.name] == level] for level in range(max(depth.values()) + 1)]
 
 
-def read_sweep(path: Path) -> SweepSpec:
-    """Read a sweep's file; raise one UserError that tells all faults with file and line."""
-    config = read_config(path)
-    try:
-        spec = SweepSpec(**{str(key): value for key, value in config.values.items()})
-    except ValidationError as error:
-        raise UserError("\n".join(_fault(config, problem) for problem in error.errors())) from None
-    sets = {"sets": spec.sets, **{f"rows.{name}.sets": row.sets or [] for name, row in spec.rows.items()}}
-    faults = [f"{place}: must lie in one folder, as in [data/dev, data/test]" for place, own in sets.items() if not _alike(own)]
-    faults += [f"rows.{name}: a row's name is made of letters, digits and _" for name in spec.rows if not NAME.match(name)]
-    if "seed" in spec.rows:
-        faults.append("rows.seed: {seed} is the seed; choose another name")
-    if spec.reference is not None and spec.reference not in spec.rows:
-        faults.append(f"reference: no row '{spec.reference}'; {nearest(spec.reference, list(spec.rows))}")
-    drawn = [(name, row) for name, rows in spec.curve.items() for row in rows if row not in spec.rows]
-    faults += [f"curve.{name}: no row '{row}'; {nearest(row, list(spec.rows))}" for name, row in drawn]
-    if faults:
-        raise UserError("\n".join(f"{config.place(text.split(':')[0])}: {text}" for text in faults))
-    return spec
-
-
-def _alike(sets: list[str]) -> bool:
-    return len({str(Path(data).parent) for data in sets}) <= 1
-
-
-def _fault(config: Config, problem: Any) -> str:
-    where = ".".join(str(step) for step in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        model = RowSpec if problem["loc"][0] == "rows" else SweepSpec
-        text = f"unknown name; {nearest(str(problem['loc'][-1]), list(model.model_fields))}"
-    else:
-        text = "must be given" if problem["type"] == "missing" else problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{config.place(where)}: {where}: {text}"
-
-
 def make_plan(
     path: Path, recipe: Path, overrides: list[str], rows: Iterable[str] = (), seeds: Iterable[int] = ()
 ) -> Plan:
@@ -181,7 +115,7 @@ class _Maker:
 
     def choices(self, row: str) -> list[dict[str, Any]]:
         own = self.spec.rows[row].grid
-        grid = self.spec.grid if own is None else own
+        grid = {} if self.spec.rows[row].of else self.spec.grid if own is None else own
         return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
     def point(self, row: str, choice: dict[str, Any], seed: int) -> Point:
@@ -191,8 +125,12 @@ class _Maker:
         if name in self.made or name in self.open:
             why = "needs itself" if name in self.open else "is the name of two members of the grid"
             raise UserError(f"{self.path}: {name} {why}; change rows.{row}")
+        spec = self.spec.rows[row]
+        if spec.of:
+            self.made[name] = self.borrowed(name, spec.of, row, seed)
+            return self.made[name]
         self.open.append(name)
-        spec, needs = self.spec.rows[row], []
+        needs: list[str] = []
         given = {**self.spec.options, **spec.options, **choice}
         filled = {option: self.fill(option, value, row, choice, seed, needs) for option, value in given.items()}
         filled |= {f"decode.{option}": value for option, value in self.spec.decode.items()} | {"train.seed": seed}
@@ -207,6 +145,39 @@ class _Maker:
         self.open.remove(name)
         self.made[name] = made
         return made
+
+    def borrowed(self, name: str, of: str, row: str, seed: int) -> Point:
+        """Take over a point of another sweep, and those that it needs; they lie where that sweep has them.
+
+        A row that only trains there does so here. Raises UserError where that sweep has no such row, more than one line
+        of it, not that seed, or other sets.
+        """
+        sweep, _, other = of.partition(".")
+        place = f"{self.path}: rows.{row}.of"
+        path = self.path.with_name(f"{sweep}.yaml")
+        if sweep == self.path.stem or not path.exists():
+            raise UserError(f"{place}: no other sweep {path}")
+        points = make_plan(path, self.recipe, self.overrides, [other]).points
+        found = [point for point in points if point.row == other and point.seed == seed]
+        if len(found) != 1:
+            raise UserError(f"{place}: {of} has {len(found)} points of seed {seed}; one must be it")
+        sets = self.spec.sets if found[0].sets else []
+        if missing := [data for data in sets if data not in found[0].sets]:
+            raise UserError(f"{place}: {of} is not tested on {', '.join(missing)}")
+        left, needed = [found[0]], {}
+        while left:
+            point = left.pop()
+            needed[point.name] = point
+            left += [one for one in points if one.name in point.needs and one.name not in needed]
+        here = {point.folder: point.name for point in self.made.values()}  # what two rows need is run once
+        called = {old: here.get(point.folder, f"{sweep}/{old}") for old, point in needed.items()}
+        needs = {old: tuple(called[one] for one in point.needs) for old, point in needed.items()}
+        mine = replace(needed.pop(found[0].name), row=row, name=name, sets=list(sets))
+        mine = replace(mine, needs=needs[found[0].name] + ((here[mine.folder],) if mine.folder in here else ()))
+        for old, point in reversed(needed.items()):
+            if point.folder not in here:
+                self.made[called[old]] = replace(point, name=called[old], needs=needs[old], sets=[])
+        return mine
 
     def checked(self, row: str, words: list[str]) -> tuple[str, str, str]:
         try:

@@ -1,4 +1,4 @@
-"""Noise on pinyin: the confusions that speech brings and text does not (narrows the stage gap of 2409.16005)."""
+"""Noise on pinyin: confusions and varying lengths, which speech brings and text does not (narrows the stage gap of 2409.16005)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class PinyinNoise:
         nasal: probability of n for ng at the end of a syllable, and the reverse.
         liquid: probability of l for n at the beginning of a syllable, and the reverse.
         seed: another seed changes other syllables.
+        repeat: a unit stands from once to this many times in a row, each number as likely, as pooled speech holds a sound
+            for more steps or fewer: a small LM that has read one unit a sound finds its characters by counting.
     """
 
     tone: float = 0.0
@@ -30,11 +32,26 @@ class PinyinNoise:
     nasal: float = 0.0
     liquid: float = 0.0
     seed: int = 1
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         for name in ("tone", "initial", "nasal", "liquid"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"pinyin noise {name} must be a probability from 0 to 1, is {getattr(self, name)}")
+        if self.repeat < 1:
+            raise ValueError(f"pinyin noise repeat must be at least 1, is {self.repeat}")
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it leaves everything as it is."""
+        return self == PinyinNoise(seed=self.seed)
+
+    def lengthen(self, units: Sequence[str], key: str) -> list[str]:
+        """Repeat units as `repeat` says; `key` is the utterance's id and epoch."""
+        if self.repeat == 1:
+            return list(units)
+        chooser = random.Random(f"repeat {self.seed} {key}")
+        return [unit for unit in units for _ in range(chooser.randint(1, self.repeat))]
 
     def apply(self, readings: Sequence[str], key: str, known: Callable[[str], bool]) -> list[str]:
         """Change the readings of an utterance; `key` is its id and epoch.

@@ -65,7 +65,7 @@ class PinyinTokenizer(Tokenizer):
         """Turn text into ids as `encode` does, after noise; `key` is the utterance's id and epoch."""
         changed = noise.apply(self.readings(normalize(text, self.language)), key, self.knows)
         units = [unit for reading in changed for unit in self.scheme.units(reading) or (UNK,)]
-        return [self.ids.get(unit, UNK_ID) for unit in units]
+        return [self.ids.get(unit, UNK_ID) for unit in noise.lengthen(units, key)]
 
     def options(self) -> Options:
         """Give the scheme."""

@@ -89,6 +89,12 @@ REFUSED = [
     ({"a": {"conf": "ctc", "options": {"train.start_from": ["{a}"]}}}, {}, "a-seed1 needs itself"),
     ({"a": {"conf": "ctc"}}, {"reference": "b"}, "reference: no row 'b'"),
     ({"a": {"conf": "ctc"}}, {"curve": {"all": ["a", "bb"]}}, "curve.all: no row 'bb'"),
+    ({"a": {}}, {}, "rows.a: must have either conf:"),
+    ({"a": {"conf": "ctc", "of": "s.b"}}, {}, "rows.a: must have either conf:"),
+    ({"a": {"of": "b"}}, {}, "rows.a: of: must be SWEEP.ROW, as in pinyin.none, is b"),
+    ({"a": {"of": "t.b", "options": {"optim.lr": 1}}}, {}, "rows.a: of: takes a title and seeds"),
+    ({"a": {"of": "t.b"}}, {}, "rows.a.of: no other sweep"),
+    ({"a": {"of": "s.a"}}, {}, "rows.a.of: no other sweep"),
     ({"a-b": {"conf": "ctc"}}, {}, "a row's name is made of letters"),
     ({"a": {"conf": "ctc"}}, {"sets": ["data/dev", "other/dev"]}, "must lie in one folder"),
     ({"a": {"conf": "ctc", "seeds": [3], "options": {"train.start_from": ["{b}"]}}, "b": {"conf": "ctc", "seeds": [1, 2]}}, {},
@@ -103,6 +109,53 @@ REFUSED = [
 def test_what_cannot_run_is_refused_before_anything_runs(tmp_path: Path, rows: dict, more: dict, told: str) -> None:
     with pytest.raises(UserError) as caught:
         plan_of(tmp_path, {"rows": rows, "sets": ["data/dev"], **more})
+    assert told in str(caught.value)
+
+
+OTHER = {
+    "rows": {"base": {"conf": "ctc", "sets": [], "seeds": [1]}, "over": {"conf": "ctc", "options": {"train.start_from": ["{base}"]}}},
+    "seeds": [1, 2],
+    "sets": ["data/dev", "data/test"],
+}
+
+
+def with_other(tmp_path: Path, rows: dict, **more) -> Plan:
+    folder = tmp_path / "conf" / "sweep"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "t.yaml").write_text(yaml.safe_dump(OTHER), encoding="utf-8")
+    return plan_of(tmp_path, {"rows": rows, "sets": ["data/test"], **more}, ["--optim.steps=9"])
+
+
+def test_a_row_of_another_sweep_is_that_sweeps_experiment_and_trained_once(tmp_path: Path) -> None:
+    after = {"conf": "ctc", "options": {"train.start_from": ["{old}"]}}
+    rows = {"same": {"of": "t.over", "title": "as before"}, "after": after, "old": {"of": "t.base"}}
+    plan = with_other(tmp_path, rows, seeds=[1], grid={"optim.lr": [0.1, 0.2]})
+    assert names(plan) == ["t/base-seed1", "same-seed1", "old-seed1", "after-lr=0.1-seed1", "after-lr=0.2-seed1"]
+    made = {point.name: point for point in plan.points}
+    other = {p.name: p for p in make_plan(tmp_path / "conf/sweep/t.yaml", tmp_path, ["--optim.steps=9"]).points}
+    for mine, theirs in (("same-seed1", "over-seed1"), ("t/base-seed1", "base-seed1"), ("old-seed1", "base-seed1")):
+        assert (made[mine].folder, made[mine].digest, made[mine].overrides) == (
+            other[theirs].folder, other[theirs].digest, other[theirs].overrides,
+        )  # fmt: skip
+    assert made["same-seed1"].sets == ["data/test"], "only the sets of this sweep are shown"
+    assert made["t/base-seed1"].sets == made["old-seed1"].sets == []
+    assert "--train.start_from=[exp/t/base-seed1]" in made["after-lr=0.1-seed1"].overrides
+    waves = [[p.name for p in wave] for wave in plan.waves()]
+    assert waves == [["t/base-seed1"], ["same-seed1", "old-seed1"], ["after-lr=0.1-seed1", "after-lr=0.2-seed1"]], "one after another"
+    assert names(with_other(tmp_path, dict(reversed(rows.items())), seeds=[1])) == ["old-seed1", "after-seed1", "same-seed1"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "told"),
+    [
+        ({"a": {"of": "t.nothing"}}, {}, "no such row"),
+        ({"a": {"of": "t.over", "seeds": [3]}}, {}, "rows.a.of: t.over has 0 points of seed 3; one must be it"),
+        ({"a": {"of": "t.over"}}, {"sets": ["data/eval"]}, "rows.a.of: t.over is not tested on data/eval"),
+    ],
+)
+def test_a_row_that_another_sweep_does_not_have_is_refused(tmp_path: Path, rows: dict, more: dict, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        with_other(tmp_path, rows, **more)
     assert told in str(caught.value)
 
 

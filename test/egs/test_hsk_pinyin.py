@@ -34,12 +34,12 @@ def test_from_text_to_the_tables(tmp_path: Path) -> None:
         recipe, "--speech_text", "../../../news.txt", "--corpus_dir", str(words(tmp_path / "words")), "--lm_text", "../../../more.txt",
         "--num_encoder", "8", "--num_paired", "2 3 6", "--num_dev", "2", "--num_test", "3", "--num_voices", "2",
         "--num_generated", "40", "--encoder_options", f"{STEPS} --data.max_seconds 30",
-        "--sweep_options", f"--rows pinyin10 --seeds 1 {STEPS}", "--stop_stage", "4", "--nj", "1", script="run_pinyin.sh",
+        "--sweep_options", f"--rows pinyin10_small --seeds 1 {STEPS}", "--stop_stage", "4", "--nj", "1", script="run_pinyin.sh",
     )  # fmt: skip
     page = (recipe / "RESULTS.md").read_text(encoding="utf-8")
-    assert page.count("| pinyin 10x, ") == 1 and "| 1 of 3 " in page
+    assert page.count("| pinyin 10x, ") == 1 and "| 1 of 2 " in page
     leakage = json.loads((recipe / "data/pinyin/text_times10/leakage.json").read_text())
-    assert (leakage["transcripts"], leakage["auxiliary"]) == (3, 27)
+    assert (leakage["transcripts"], leakage["auxiliary"]) == (2, 18)
     assert leakage["left_out_of_sources"]["exact"]["data/pinyin/test"] == 3, "what is tested is in no text"
     assert json.loads((recipe / "data/pinyin/enc/encoder.json").read_text())["kind"] == "conformer"
-    assert json.loads((recipe / "exp/pinyin/pinyin10-seed1/sweep.json").read_text())["state"] == "finished"
+    assert json.loads((recipe / "exp/pinyin/pinyin10_small-seed1/sweep.json").read_text())["state"] == "finished"

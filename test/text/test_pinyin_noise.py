@@ -79,3 +79,33 @@ def test_noisy_ids_are_in_the_frozen_list():
     for tokenizer in (wide, narrow):
         assert all(1 not in tokenizer.encode_noisy(text, noise, key) for key in keys)
         assert tokenizer.encode_noisy(text, PinyinNoise(), "k") == tokenizer.encode(text)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=8), st.integers(1, 4), st.integers(0, 99))
+def test_repeated_units_stand_up_to_so_many_times(units, most, seed):
+    marked = [f"{index} {unit}" for index, unit in enumerate(units)]
+    longer = PinyinNoise(repeat=most, seed=seed).lengthen(marked, "u")
+    assert list(dict.fromkeys(longer)) == marked, "in order, none lost"
+    assert all(1 <= longer.count(unit) <= most for unit in marked)
+
+
+def test_repeats_are_even_differ_by_epoch_and_move_no_other_noise():
+    noise = PinyinNoise(repeat=3)
+    longer = noise.lengthen([str(index) for index in range(3000)], "u epoch1")
+    counts = [longer.count(str(index)) for index in range(3000)]
+    assert all(abs(counts.count(times) / 3000 - 1 / 3) < 0.03 for times in (1, 2, 3))
+    assert longer == noise.lengthen([str(index) for index in range(3000)], "u epoch1")
+    assert longer != noise.lengthen([str(index) for index in range(3000)], "u epoch2")
+    known = all_readings().__contains__
+    both = PinyinNoise(tone=0.5, repeat=3)
+    assert both.apply(READINGS[:50], "u", known) == PinyinNoise(tone=0.5).apply(READINGS[:50], "u", known)
+    tokenizer = PinyinTokenizer.build(["我们今天"], unit="initial_final")
+    assert set(tokenizer.encode_noisy("我们今天", noise, "k")) == set(tokenizer.encode("我们今天"))
+    assert len(tokenizer.encode_noisy("我们今天", noise, "k")) > len(tokenizer.encode("我们今天"))
+
+
+def test_no_noise_is_known_as_such_and_repeat_is_checked():
+    assert PinyinNoise(seed=7).is_none
+    assert not PinyinNoise(repeat=2).is_none and not PinyinNoise(tone=0.1).is_none
+    with pytest.raises(ValueError, match="pinyin noise repeat must be at least 1, is 0"):
+        PinyinNoise(repeat=0)

@@ -3,7 +3,7 @@
 # Conformer that has learnt initials and finals; in that of AISHELL-1, synthesised phrases of its sentences in three amounts; beside
 # them the real words.
 #   ./run_pinyin.sh --speech_text NEWS --corpus_dir DIR [--lm_text "FILE FILE"] [--stage 0] [--stop_stage 6] [--cmd run.pl] [--nj 2]
-# Texts: one sentence a line, cut into phrases of 3 to 6 characters. What shares 5 characters in a row with a phrase of development or
+# Texts: one sentence a line, cut into phrases of 4 to 8 characters. What shares 5 characters in a row with a phrase of development or
 # test set, or is one, is in no text beside the transcripts.
 # Data and models lie beside those of run.sh.
 # shellcheck disable=SC2086 # lm_text and the options are words
@@ -16,11 +16,12 @@ ngpu=0
 speech_text=         # what is spoken, such as AISHELL-1's transcripts
 corpus_dir=          # the real words (run.sh)
 lm_text=             # more text, such as THCHS-30, poems, word lists
-num_chars=800        # only phrases of the most frequent characters are spoken: each is heard often
-num_encoder=2000     # phrases that the encoder learns from; the others are new to it
-num_paired="240 800 2400" # phrases of paired speech: small, middle, large, each holds the one before it
-num_dev=100
-num_test=400
+num_chars=2000       # only phrases of the most frequent characters are spoken
+num_encoder=5800     # phrases that the encoder learns from; the others are new to it
+num_paired="2450 12250 49000" # phrases of paired speech, 1, 5 and 20 hours: small, middle, large, each holds the one before it
+num_dev=200
+num_test=600
+shortest=4           # characters of a phrase
 num_voices=4
 num_generated=6000   # sentences made from templates, for the text side
 dim=128
@@ -34,23 +35,23 @@ sweep_options=       # for speechlm sweep, as in "--seeds 1 --optim.steps 100"
 d=data/pinyin
 mini=../../mini/asr1/local
 
-phrases() { # sentences -> whole words put together, 3 characters or more, cut at punctuation
+phrases() { # sentences -> whole words put together, $shortest characters or more, cut at punctuation
   python -c '
 import sys
+shortest = int(sys.argv[1])
 from speechlm.text.pinyin import words
 for line in sys.stdin:
     phrase = ""
     for word in [*words(line.strip()), None]:
         if word and word.known != "none":
             phrase += word.text
-        if phrase and (not word or word.known == "none" or len(phrase) >= 3):
+        if phrase and (not word or word.known == "none" or len(phrase) >= shortest):
             print(phrase)
-            phrase = ""'
+            phrase = ""' "$shortest"
 }
 part() { # NAME FIRST LAST: the phrases of these numbers
   awk -v first="$2" -v last="$3" '{ n = $1; sub(/.*-/, "", n); if (n + 0 >= first && n + 0 <= last) print $1 }' $d/spoken/train/text > $d/.list
-  rm -rf "${d:?}/$1"
-  utils/subset_data_dir.sh --utt-list $d/.list $d/spoken/train "$d/$1"
+  steps/part.sh --list $d/.list $d/spoken/train "$d/$1"
 }
 corpus() {
   local small middle large end
@@ -58,7 +59,8 @@ corpus() {
   end=$((num_encoder + large))
   mkdir -p $d
   phrases < "$speech_text" | sort -u > $d/phrases.txt
-  $mini/frequent.pl "$num_chars" $d/phrases.txt | grep -Ex '.{3,6}' > $d/spoken.txt
+  $mini/frequent.pl "$num_chars" $d/phrases.txt |
+    perl -CS -sne 'chomp; print "$_\n" if length >= $least && length() <= 8' -- -least="$shortest" > $d/spoken.txt
   steps/prepare.sh mini $d/spoken --text_file $d/spoken.txt --num_train $((end + num_dev + num_test)) --num_dev 1 --num_test 1 \
     --num_voices "$num_voices" --noise 0 --nj "$nj"
   part encoder 0 $((num_encoder - 1))
@@ -70,22 +72,20 @@ corpus() {
   steps/prepare.sh hsk $d/words --corpus_dir "$corpus_dir"
   for set in train test; do
     $mini/heard.pl $d/spoken/train/text < $d/words/$set/text > $d/words/heard
-    rm -rf $d/words_$set
-    utils/subset_data_dir.sh --utt-list $d/words/heard $d/words/$set $d/words_$set
+    steps/part.sh --list $d/words/heard $d/words/$set $d/words_$set
   done
 }
-texts() { # general: what the LLM has read before; small, middle, large: the transcripts; times10, all: more than those of middle
+texts() { # general: what the LLM has read before; small, middle, large: the transcripts; times10, all: more than those of small
   local held="--ngram 5 --held_out $d/dev $d/test $d/words/dev $d/words/test" set
   python -c 'import sys; from speechlm.corpora.mini_sentences import sentences; print(*sentences(int(sys.argv[1]), 1), sep="\n")' \
     "$num_generated" | cat - $lm_text | phrases > $d/more.txt
-  speechlm aux_text --transcripts $d/encoder/text $held --sources $d/more.txt --shortest 2 --longest 6 --out $d/text_read
-  rm -rf $d/text_general
+  speechlm aux_text --transcripts $d/encoder/text $held --sources $d/more.txt --shortest 2 --longest 8 --out $d/text_read
   $mini/heard.pl $d/spoken/train/text < $d/text_read/text > $d/.heard
-  utils/subset_data_dir.sh --utt-list $d/.heard $d/text_read $d/text_general
+  steps/part.sh --list $d/.heard $d/text_read $d/text_general
   cut -d ' ' -f 2- $d/text_general/text > $d/general.txt
   for set in small middle large; do speechlm aux_text --transcripts $d/$set/text $held --out $d/text_$set; done
   for set in times10:9 all:0; do
-    speechlm aux_text --transcripts $d/middle/text $held --sources $d/spoken.txt $d/general.txt --shortest 2 --longest 6 \
+    speechlm aux_text --transcripts $d/small/text $held --sources $d/spoken.txt $d/general.txt --shortest 2 --longest 8 \
       --times ${set#*:} --out $d/text_${set%:*}
   done
   steps/lexicon.sh --options "--units initial_final --noise_units" $d/lang_pinyin $d/text_all $d/encoder
@@ -113,5 +113,5 @@ stage 1 "Features -> $d/encoder/feats.scp $d/encoder/cmvn.ark" \
 stage 2 "Texts, pinyin units, an LLM that knows nothing -> $d/text_all/leakage.json $d/lang_pinyin/tokens.txt" texts
 stage 3 "Encoder, and its outputs once -> exp/phone_encoder/model.safetensors $d/enc/encoder.json" encoder
 stage 4 "Text models and recognisers, decoded and scored (stages 4-6) -> RESULTS.md" sweep pinyin
-stage 5 "The same with pooled outputs, and with real words (stages 4-6) -> RESULTS.md" sweep pinyin_pool pinyin_words
-stage 6 "Layers that speech trains, and noise on the pinyin (stages 4-6) -> RESULTS.md" sweep pinyin_more
+stage 5 "The same with real words (stages 4-6) -> RESULTS.md" sweep pinyin_words
+stage 6 "Tones, stride, layers, noise, bridges (stages 4-6) -> RESULTS.md" sweep pinyin_more

@@ -39,11 +39,10 @@ corpus() {
   local/verses.pl $d/train/text < "$poems" > $d/verses.txt
   steps/prepare.sh mini $d/verses --text_file $d/verses.txt --num_train 1 --num_dev 1 --num_test "$num_verses" --nj "$nj"
   steps/prepare.sh hsk $d/words --corpus_dir "$hsk_dir"
-  rm -rf $d/poems $d/hsk $d/hsk_train
-  utils/copy_data_dir.sh $d/verses/test $d/poems
+  steps/part.sh $d/verses/test $d/poems
   for pair in test:hsk train:hsk_train; do
     local/heard.pl $d/train/text < $d/words/${pair%:*}/text > $d/words/heard
-    utils/subset_data_dir.sh --utt-list $d/words/heard $d/words/${pair%:*} $d/${pair#*:}
+    steps/part.sh --list $d/words/heard $d/words/${pair%:*} $d/${pair#*:}
   done
 }
 units() { # of characters; and data directories whose text is initials and finals, all words among them
@@ -51,8 +50,7 @@ units() { # of characters; and data directories whose text is initials and final
   steps/tokens.sh --kind pinyin --language zh --options "--units initial_final --tones false" $d/train/text $d/lang_pinyin
   for set in train words/train dev test poems hsk; do
     out=$d/phone/${set%/train}
-    rm -rf "$out"
-    utils/copy_data_dir.sh $d/$set "$out"
+    steps/part.sh $d/$set "$out"
     speechlm units --tokens $d/lang_pinyin --text $d/$set/text --out "$out/text"
   done
   steps/tokens.sh --kind word --language none $d/phone/train/text $d/lang_phone

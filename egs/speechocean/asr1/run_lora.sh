@@ -47,12 +47,6 @@ tests() {
   local set
   for set in data/test data/sentences data/digits; do if [ -d $set ]; then echo $set; fi; done
 }
-# A data directory under another name, unless it is there and newer: copied SOURCE DESTINATION
-copied() {
-  if [ "$2/wav.scp" -nt "$1/wav.scp" ]; then return; fi
-  rm -rf "$2"
-  utils/copy_data_dir.sh "$1" "$2"
-}
 synthesise() {
   steps/text.sh --held_out "data/dev $(tests | tr '\n' ' ')" data/train/text "$lm_text" data/train_text
   cut -d ' ' -f 2- data/train_text/text | awk 'length <= 60' > data/short_sentences.txt
@@ -72,7 +66,7 @@ bases() {
   speechlm export exp/lora/text_more --llm exp/lora/text_more/llm
 }
 common_start() {
-  copied data/voices/train data/lora_voices # a name of its own in the cache
+  steps/part.sh data/voices/train data/lora_voices # a name of its own in the cache
   steps/encode.sh --cmd "$train_cmd" --nj "$nj" --ngpu "$ngpu" exp/lora/ctc data/lora_cache data/{train,dev,lora_voices}
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/lora_start.yaml exp/lora/start $train_options
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" conf/lora_start.yaml exp/lora/start_more --train.start_from "[exp/lora/start]" \
