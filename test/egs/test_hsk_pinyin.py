@@ -37,7 +37,7 @@ def test_from_text_to_the_tables(tmp_path: Path) -> None:
         "--sweep_options", f"--rows pinyin10_small --seeds 1 {STEPS}", "--stop_stage", "4", "--nj", "1", script="run_pinyin.sh",
     )  # fmt: skip
     page = (recipe / "RESULTS.md").read_text(encoding="utf-8")
-    assert page.count("| pinyin 10x, ") == 1 and "| 1 of 2 " in page
+    assert page.count("| pinyin 10x, ") == 1 and "| 1 of 1 " in page
     leakage = json.loads((recipe / "data/pinyin/text_times10/leakage.json").read_text())
     assert (leakage["transcripts"], leakage["auxiliary"]) == (2, 18)
     assert leakage["left_out_of_sources"]["exact"]["data/pinyin/test"] == 3, "what is tested is in no text"
