@@ -149,14 +149,19 @@ class _Maker:
     def borrowed(self, name: str, of: str, row: str, seed: int) -> Point:
         """Take over a point of another sweep, and those that it needs; they lie where that sweep has them.
 
-        A row that only trains there does so here. Raises UserError where that sweep has no such row, more than one line
-        of it, not that seed, or other sets.
+        A row that only trains there does so here. Raises UserError where that sweep has no such row, has it from another,
+        has more than one line of it, not that seed, or other sets.
         """
         sweep, _, other = of.partition(".")
         place = f"{self.path}: rows.{row}.of"
         path = self.path.with_name(f"{sweep}.yaml")
         if sweep == self.path.stem or not path.exists():
             raise UserError(f"{place}: no other sweep {path}")
+        theirs = read_sweep(path).rows
+        if other not in theirs:
+            raise UserError(f"{place}: {other}: no such row in {path}; {nearest(other, list(theirs))}")
+        if theirs[other].of:  # two sweeps that name each other's rows would never end
+            raise UserError(f"{place}: {of} is {theirs[other].of}; name that one")
         points = make_plan(path, self.recipe, self.overrides, [other]).points
         found = [point for point in points if point.row == other and point.seed == seed]
         if len(found) != 1:

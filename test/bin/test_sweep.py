@@ -112,8 +112,9 @@ def test_what_cannot_run_is_refused_before_anything_runs(tmp_path: Path, rows: d
     assert told in str(caught.value)
 
 
-OTHER = {
-    "rows": {"base": {"conf": "ctc", "sets": [], "seeds": [1]}, "over": {"conf": "ctc", "options": {"train.start_from": ["{base}"]}}},
+OTHER: dict = {
+    "rows": {"base": {"conf": "ctc", "sets": [], "seeds": [1]}, "over": {"conf": "ctc", "options": {"train.start_from": ["{base}"]}},
+             "back": {"of": "s.a"}},
     "seeds": [1, 2],
     "sets": ["data/dev", "data/test"],
 }
@@ -132,7 +133,7 @@ def test_a_row_of_another_sweep_is_that_sweeps_experiment_and_trained_once(tmp_p
     plan = with_other(tmp_path, rows, seeds=[1], grid={"optim.lr": [0.1, 0.2]})
     assert names(plan) == ["t/base-seed1", "same-seed1", "old-seed1", "after-lr=0.1-seed1", "after-lr=0.2-seed1"]
     made = {point.name: point for point in plan.points}
-    other = {p.name: p for p in make_plan(tmp_path / "conf/sweep/t.yaml", tmp_path, ["--optim.steps=9"]).points}
+    other = {p.name: p for p in make_plan(tmp_path / "conf/sweep/t.yaml", tmp_path, ["--optim.steps=9"], ["over"]).points}
     for mine, theirs in (("same-seed1", "over-seed1"), ("t/base-seed1", "base-seed1"), ("old-seed1", "base-seed1")):
         assert (made[mine].folder, made[mine].digest, made[mine].overrides) == (
             other[theirs].folder, other[theirs].digest, other[theirs].overrides,
@@ -148,9 +149,10 @@ def test_a_row_of_another_sweep_is_that_sweeps_experiment_and_trained_once(tmp_p
 @pytest.mark.parametrize(
     ("rows", "more", "told"),
     [
-        ({"a": {"of": "t.nothing"}}, {}, "no such row"),
+        ({"a": {"of": "t.nothing"}}, {}, "rows.a.of: nothing: no such row in"),
         ({"a": {"of": "t.over", "seeds": [3]}}, {}, "rows.a.of: t.over has 0 points of seed 3; one must be it"),
         ({"a": {"of": "t.over"}}, {"sets": ["data/eval"]}, "rows.a.of: t.over is not tested on data/eval"),
+        ({"a": {"of": "t.back"}}, {}, "rows.a.of: t.back is s.a; name that one"),
     ],
 )
 def test_a_row_that_another_sweep_does_not_have_is_refused(tmp_path: Path, rows: dict, more: dict, told: str) -> None:
